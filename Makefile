@@ -1,0 +1,49 @@
+# One verb per task, the same by hand and in CI. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := .venv/.run
+DEV := .venv/.dev
+
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check bench docs lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(RUN): pyproject.toml requirements/run.txt scripts/venv.sh
+	@scripts/venv.sh run
+
+$(DEV): pyproject.toml requirements/dev.txt scripts/venv.sh
+	@scripts/venv.sh dev
+
+install: $(RUN)  ## set up .venv with the keyscope command in it
+	@echo "Ready: .venv/bin/keyscope --help"
+
+run: $(RUN)  ## start Keyscope on SQLite (keyscope.db here) and print the first key
+	@$(BIN)/keyscope serve
+
+test: $(DEV)  ## run the whole suite
+	@scripts/programs.sh
+	@$(BIN)/python -m scripts.sdks
+	@$(BIN)/python -m pytest
+
+check: $(DEV)  ## lint, types, import floors, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/house
+
+bench: $(DEV)  ## measure, each figure beside its ceiling or peer in the same run
+	$(BIN)/python -m bench
+
+docs: $(DEV)  ## write the tables in docs/ anew from the code, and check the rest
+	$(BIN)/python -m scripts.docs
+	$(BIN)/python -m pytest -q tests/house
+
+lock:  ## lock the requirements anew (needs uv)
+	scripts/lock.sh
+
+clean:  ## remove what make made
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,112 @@
+"""In process: from a key's text to a decision, beside a PyJWT decode.
+
+The verifier reads a real SQLite file through the store's own index. *Hot*: 64 keys in turn. *Cold*: of 1,000,000 keys
+each is asked for once, in random order, so that every call goes to SQLite; the file itself is in the system's page
+cache. *Junk*: a key's shape with a wrong checksum. The JWT carries the same facts: whose, which scopes, until when.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import islice
+
+import jwt
+
+from bench import keys
+from bench.measure import each_us, interleaved, medians
+from bench.report import Row, at_least, at_most, known
+from keyscope.authority.verify import Verifier
+from keyscope.errors import InvalidToken
+from keyscope.model.decision import Allow
+from keyscope.server import load_policy
+from keyscope.store.sqlite import SqliteStore
+from keyscope.system import SystemClock
+
+NAME = "decide"
+MILLION = 1_000_000
+_HOT_KEYS = 64
+_PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1"
+_JWT_KEY = b"a key of thirty-two bytes, shared"
+
+Call = Callable[[bytes], object]
+
+
+def run(quick: bool) -> list[Row]:
+    count, calls, rounds = (100_000, 2_000, 3) if quick else (MILLION, 20_000, 9)
+    path = keys.database(count)
+    store = SqliteStore.open(path)
+    index = store.open_index()
+    try:
+        verifier = Verifier(index, load_policy("runloop").table(), SystemClock(), set())
+        found = _measure(verifier, _numbers(count), calls, rounds)
+    finally:
+        index.close()
+        store.close()
+    return _rows(found, count)
+
+
+def _measure(verifier: Verifier, cold: list[int], calls: int, rounds: int) -> dict[str, float]:
+    hot = [keys.token(number) for number in range(1, _HOT_KEYS + 1)]
+    distinct = iter(cold)
+    junk = [token[:-6] + b"000000" for token in hot]
+    unknown = [keys.token(-number) for number in range(1, _HOT_KEYS + 1)]
+    signed = [_jwt(number) for number in range(1, _HOT_KEYS + 1)]
+
+    def allowed(token: bytes) -> object:
+        return verifier.decide(token, "GET", _PATH)
+
+    def refused(token: bytes) -> None:
+        try:
+            verifier.decide(token, "GET", _PATH)
+        except InvalidToken:
+            return
+        raise AssertionError("junk was accepted")
+
+    def never_seen() -> float:
+        return each_us(allowed, [keys.token(number) for number in islice(distinct, calls)])
+
+    assert all(isinstance(allowed(token), Allow) for token in hot)
+    found = interleaved(
+        {
+            "hot": lambda: each_us(allowed, _turns(hot, calls)),
+            "cold": never_seen,
+            "junk": lambda: each_us(refused, _turns(junk, calls)),
+            "unknown": lambda: each_us(refused, _turns(unknown, calls)),
+            "jwt": lambda: each_us(_decode, _turns(signed, calls)),
+        },
+        rounds,
+    )
+    return medians(found)
+
+
+def _rows(us: dict[str, float], count: int) -> list[Row]:
+    ratio = us["jwt"] / us["hot"]
+    return [
+        Row("verify + authorise, hot key", us["hot"], "µs", at_most(2.5)),
+        Row(f"verify + authorise, {count:,} keys in SQLite, never asked for before", us["cold"], "µs", at_most(10)),
+        Row("junk refused (wrong checksum)", us["junk"], "µs", at_most(1.5)),
+        Row("well-formed key that does not exist, refused", us["unknown"], "µs", known()),
+        Row(f"PyJWT {jwt.__version__} decode, HS256, with expiry", us["jwt"], "µs", known()),
+        Row("PyJWT ÷ Keyscope, hot key", ratio, "×", at_least(8)),
+    ]
+
+
+def _numbers(count: int) -> list[int]:
+    """All keys but the hot ones, each once, in a random order that is the same every time."""
+    numbers = list(range(_HOT_KEYS + 1, count + 1))
+    random.Random(1).shuffle(numbers)
+    return numbers
+
+
+def _turns(values: list[bytes], calls: int) -> list[bytes]:
+    return [values[number % len(values)] for number in range(calls)]
+
+
+def _jwt(number: int) -> bytes:
+    claims = {"sub": f"key_{number}", "scope": "devboxes:read", "exp": 4_000_000_000}
+    return jwt.encode(claims, _JWT_KEY, algorithm="HS256").encode()
+
+
+def _decode(token: bytes) -> object:
+    return jwt.decode(token, _JWT_KEY, algorithms=["HS256"])

@@ -1,0 +1,3 @@
+"""Keyscope: a restricted-key authority. It issues API keys that can do less, enforces them, and proves it."""
+
+__version__ = "0.1.0"

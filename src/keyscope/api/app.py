@@ -1,0 +1,116 @@
+"""The management application: routes, their errors, and the OpenAPI document."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+
+from keyscope import __version__, errors
+from keyscope.api.caller import Answered, Desk
+from keyscope.api.documented import BODY_MODELS
+from keyscope.api.keys import KeyRoutes
+from keyscope.api.me import MeRoutes
+from keyscope.api.replies import Problem
+from keyscope.api.service import ServiceRoutes
+from keyscope.api.verify import VerifyRoutes
+from keyscope.model.token import Kind
+from keyscope.wire.problem import Answer, answer
+
+log = logging.getLogger(__name__)
+
+RESTRICTED_KEYS = "/v1/restricted_keys"
+API_KEYS = "/v1/apikeys"
+OWN = "/keyscope"
+OWN_PREFIXES = (RESTRICTED_KEYS, API_KEYS, OWN)
+_PUBLIC = frozenset({"/keyscope/healthz", "/keyscope/readyz"})
+
+
+def is_own(path: str) -> bool:
+    """Whether a path is Keyscope's own. Such a path never goes to the upstream, whatever stands below it."""
+    return any(path == prefix or path.startswith(prefix + "/") for prefix in OWN_PREFIXES)
+
+
+def make_app(desk: Desk) -> FastAPI:
+    """The management application over a desk."""
+    app = FastAPI(
+        title="Keyscope",
+        version=__version__,
+        description="A restricted-key authority: keys that can do less, and proof of what each may do.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/keyscope/openapi.json",
+        redirect_slashes=False,
+    )
+    app.include_router(KeyRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
+    app.include_router(KeyRoutes(desk, Kind.STANDARD, API_KEYS).router)
+    app.include_router(MeRoutes(desk).router)
+    app.include_router(VerifyRoutes(desk).router)
+    app.include_router(ServiceRoutes(desk, app).router)
+    app.add_exception_handler(Answered, _answered)
+    app.add_exception_handler(errors.KeyscopeError, _refused)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _broken)
+    app.openapi = lambda: _document(app, desk)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app
+
+
+def _respond(local: Answer) -> Response:
+    response = Response(local.body, local.status)
+    response.raw_headers = list(local.headers)
+    return response
+
+
+async def _answered(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Answered)  # noqa: S101  (registered for this type alone)
+    return _respond(error.answer)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.KeyscopeError)  # noqa: S101  (registered for this type alone)
+    if isinstance(error, errors.Unavailable):
+        log.error("unavailable: %s", error.detail)
+    return _respond(answer(error))
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  (registered for this type alone)
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow", "").split(", ")
+        return _respond(answer(errors.MethodNotAllowed(), allow=allow))
+    return _respond(answer(errors.NotFound()))
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    log.error("a management call failed", exc_info=error)
+    return _respond(answer(errors.InternalError()))
+
+
+def _document(app: FastAPI, desk: Desk) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _add_schemas(document, desk)
+        _add_security(document)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _add_schemas(document: dict[str, Any], desk: Desk) -> None:
+    models = [(model, "validation") for model in (*BODY_MODELS.values(), Problem)]
+    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    components = document.setdefault("components", {}).setdefault("schemas", {})
+    components.update(schemas["$defs"])
+    components["ScopeEntry"]["properties"]["resource_type"]["enum"] = list(desk.wire_types)
+
+
+def _add_security(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            operation["security"] = [] if path in _PUBLIC else [{"key": []}]
+            operation["responses"].pop("422", None)

@@ -1,0 +1,132 @@
+"""Who is calling, and may they: every management route asks here first, by the same table as the gate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.responses import Response
+from msgspec import Struct
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from keyscope.api.requests import parse
+from keyscope.authority.lifecycle import Lifecycle
+from keyscope.authority.mint import Minting
+from keyscope.authority.ports import Clock
+from keyscope.authority.replay import Repeatable
+from keyscope.authority.verify import Verifier
+from keyscope.errors import BadRequest, Fault
+from keyscope.gate.admit import admit
+from keyscope.model.decision import Allow
+from keyscope.model.event import Origin
+from keyscope.model.key import Lineage
+from keyscope.model.secret import Secret
+from keyscope.policy.document import Policy
+from keyscope.wire.bearer import find_bearer
+from keyscope.wire.body import read_json_bytes
+from keyscope.wire.call import Call, peer_of
+from keyscope.wire.codec import encode
+from keyscope.wire.problem import Answer
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,255}")
+
+
+class Answered(Exception):
+    """A refusal that is already written."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class Desk(Struct, frozen=True):
+    """What the management routes work with."""
+
+    verifier: Verifier
+    minting: Minting
+    lifecycle: Lifecycle
+    clock: Clock
+    policy: Policy
+    max_body_bytes: int
+    body_timeout_s: float
+    check: Callable[[], None]
+    """Raises Unavailable if the store cannot be used."""
+
+    @property
+    def wire_types(self) -> tuple[str, ...]:
+        """The policy's resource types in Runloop's form."""
+        return tuple(f"RESOURCE_TYPE_{name.upper()}" for name in self.policy.resource_names)
+
+
+class Caller(Struct, frozen=True):
+    """An admitted caller: its key, its secret (to seal replies with), and where it calls from."""
+
+    lineage: Lineage
+    secret: Secret
+    origin: Origin
+
+
+def call_of(request: Request) -> Call:
+    """The checked request that the server put into the scope."""
+    call: Call = request.scope["keyscope.call"]
+    return call
+
+
+def admitted(request: Request, desk: Desk) -> Caller:
+    """The caller, if its key may make this call. Raises Unauthenticated, Unavailable and Answered."""
+    call = call_of(request)
+    outcome = admit(desk.verifier, call)
+    if not isinstance(outcome, Allow):
+        raise Answered(outcome)
+    origin = Origin(outcome.lineage.ids, peer_of(request.scope), request_id(call))
+    return Caller(outcome.lineage, Secret(find_bearer(call.headers).decode("ascii")), origin)
+
+
+async def read(request: Request, desk: Desk, model: type[M]) -> tuple[M, bytes]:
+    """The body as a value, and as bytes. Raises BadRequest with all faults."""
+    raw = await read_json_bytes(request.receive, call_of(request).headers, desk.max_body_bytes, desk.body_timeout_s)
+    context: dict[str, object] = {"now_ms": desk.clock.now_ms(), "resource_types": desk.wire_types}
+    return parse(raw, model, context), raw
+
+
+def request_id(call: Call) -> str | None:
+    """``Idempotency-Key`` or ``x-request-id``: 1 to 255 visible ASCII characters; anything else counts as none."""
+    for wanted in (b"idempotency-key", b"x-request-id"):
+        values = [value for name, value in call.headers if name == wanted]
+        if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]):
+            return values[0].decode("ascii")
+    return None
+
+
+def repeatable(call: Call, caller: Caller, raw: bytes) -> Repeatable | None:
+    """What makes this request recognisable when it is sent again."""
+    found = request_id(call)
+    return Repeatable(found, f"{call.method} {call.path}", raw, caller.secret) if found is not None else None
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run store work beside the event loop, so that a slow commit never holds up the gate."""
+    return await run_in_threadpool(work)
+
+
+def json_reply(value: object) -> Response:
+    """A 200 with JSON that nobody may cache."""
+    body = value if isinstance(value, bytes) else encode(value)
+    return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def one(request: Request, name: str, default: str | None = None) -> str | None:
+    """A query parameter that may stand at most once. Raises BadRequest if it stands twice."""
+    values = request.query_params.getlist(name)
+    if len(values) > 1:
+        raise BadRequest(name, [Fault(f"query.{name}", "give it once")])
+    return values[0] if values else default
+
+
+Handler = Callable[..., Coroutine[Any, Any, Response]]

@@ -1,0 +1,170 @@
+"""``/v1/restricted_keys`` and ``/v1/apikeys``: create as Runloop does, and all that its public API lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from msgspec import UNSET
+from pydantic import BaseModel
+
+from keyscope.api import replies, requests
+from keyscope.api.caller import Caller, Desk, admitted, call_of, in_thread, json_reply, one, read, repeatable
+from keyscope.api.documented import BODY, LIST_PARAMETERS, responses
+from keyscope.authority.lifecycle import Change
+from keyscope.authority.mint import Wanted
+from keyscope.authority.ports import KeyQuery
+from keyscope.errors import BadRequest, Fault
+from keyscope.model.key import State
+from keyscope.model.token import Kind
+
+MAX_LIMIT = 5000
+DEFAULT_LIMIT = 20
+
+_Models = Mapping[Kind, type[BaseModel]]
+
+_CREATES = {Kind.RESTRICTED: requests.CreateRestrictedKey, Kind.STANDARD: requests.CreateApiKey}
+_UPDATES = {Kind.RESTRICTED: requests.UpdateRestrictedKey, Kind.STANDARD: requests.UpdateApiKey}
+_CREATED: _Models = {Kind.RESTRICTED: replies.RestrictedKeyCreated, Kind.STANDARD: replies.ApiKeyCreated}
+_VIEWS: _Models = {Kind.RESTRICTED: replies.RestrictedKeyView, Kind.STANDARD: replies.ApiKeyView}
+_LISTS: _Models = {Kind.RESTRICTED: replies.RestrictedKeyList, Kind.STANDARD: replies.ApiKeyList}
+_REVOKED: _Models = {Kind.RESTRICTED: replies.RestrictedKeyRevoked, Kind.STANDARD: replies.ApiKeyRevoked}
+_MEMBER = {Kind.RESTRICTED: "restricted_keys", Kind.STANDARD: "api_keys"}
+_WORD = {Kind.RESTRICTED: "RestrictedKey", Kind.STANDARD: "APIKey"}
+
+
+class KeyRoutes:
+    """The five operations on one kind of key."""
+
+    def __init__(self, desk: Desk, kind: Kind, prefix: str) -> None:
+        self._desk = desk
+        self._kind = kind
+        self.router = APIRouter(prefix=prefix, tags=[prefix.rsplit("/", 1)[1]])
+        self._add_routes(_WORD[kind])
+
+    def _add_routes(self, word: str) -> None:
+        kind, add = self._kind, self.router.add_api_route
+        create, update = BODY(_CREATES[kind]), BODY(_UPDATES[kind])
+        lists = {"parameters": LIST_PARAMETERS}
+        add("", self.create, methods=["POST"], operation_id=f"create{word}", openapi_extra=create,
+            responses=responses(_CREATED[kind], 400, 401, 403, 409, 413, 415))  # fmt: skip
+        add("", self.list_keys, methods=["GET"], operation_id=f"list{word}s", openapi_extra=lists,
+            responses=responses(_LISTS[kind], 400, 401, 403))  # fmt: skip
+        add("/{key_id}", self.get, methods=["GET"], operation_id=f"get{word}",
+            responses=responses(_VIEWS[kind], 400, 401, 403, 404))  # fmt: skip
+        add("/{key_id}", self.update, methods=["POST"], operation_id=f"update{word}", openapi_extra=update,
+            responses=responses(_VIEWS[kind], 400, 401, 403, 404, 413, 415))  # fmt: skip
+        add("/{key_id}/revoke", self.revoke, methods=["POST"], operation_id=f"revoke{word}",
+            openapi_extra=BODY(requests.RevokeKey),
+            responses=responses(_REVOKED[kind], 400, 401, 403, 404, 413, 415))  # fmt: skip
+
+    async def create(self, request: Request) -> Response:
+        """Create a key. The reply holds its secret, which is shown here and never again."""
+        caller = admitted(request, self._desk)
+        asked, raw = await read(request, self._desk, _CREATES[self._kind])
+        entries = asked.scopes if isinstance(asked, requests.CreateRestrictedKey) else None
+        wanted = Wanted(
+            kind=self._kind, name=asked.name, scopes=requests.scopes_of(entries), expires_at_ms=asked.expires_at_ms
+        )
+        repeat = repeatable(call_of(request), caller, raw)
+        mint = self._desk.minting.mint
+        return json_reply(
+            await in_thread(lambda: mint(caller.lineage, wanted, caller.origin, replies.render_created, repeat))
+        )
+
+    async def list_keys(self, request: Request) -> Response:
+        """List the account's keys, newest first."""
+        caller = admitted(request, self._desk)
+        query = self._query(request, caller)
+        page, details = await in_thread(lambda: self._desk.lifecycle.list(query))
+        counted = one(request, "include_total_count", "true") != "false"
+        return json_reply(
+            {
+                _MEMBER[self._kind]: [replies.key_view(detail, query.now_ms) for detail in details],
+                "has_more": page.has_more,
+                "total_count": page.total if counted else None,
+            }
+        )
+
+    async def get(self, request: Request, key_id: str) -> Response:
+        """Describe one key."""
+        caller = admitted(request, self._desk)
+        account_id = caller.lineage.key.account_id
+        detail = await in_thread(lambda: self._desk.lifecycle.describe(account_id, self._kind, key_id))
+        return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
+
+    async def update(self, request: Request, key_id: str) -> Response:
+        """Rename a key, change its scopes, shorten or extend its life, within what its parent has."""
+        caller = admitted(request, self._desk)
+        asked, _ = await read(request, self._desk, _UPDATES[self._kind])
+        change = _change(asked)
+        update = self._desk.lifecycle.update
+        detail = await in_thread(lambda: update(caller.lineage, self._kind, key_id, change, caller.origin))
+        return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
+
+    async def revoke(self, request: Request, key_id: str) -> Response:
+        """Revoke a key and everything that it minted. Once this has answered, the gate accepts none of them."""
+        caller = admitted(request, self._desk)
+        asked, _ = await read(request, self._desk, requests.RevokeKey)
+        revoke = self._desk.lifecycle.revoke
+        revoked = await in_thread(lambda: revoke(caller.lineage, self._kind, key_id, asked.reason, caller.origin))
+        return json_reply(replies.revoked_view(revoked, self._desk.clock.now_ms()))
+
+    def _query(self, request: Request, caller: Caller) -> KeyQuery:
+        faults: list[Fault] = []
+        query = KeyQuery(
+            account_id=caller.lineage.key.account_id,
+            kind=self._kind,
+            now_ms=self._desk.clock.now_ms(),
+            limit=_number(request, "limit", faults, least=1, most=MAX_LIMIT) or DEFAULT_LIMIT,
+            starting_after=one(request, "starting_after"),
+            name=one(request, "name"),
+            status=_status(request, faults),
+            resource=self._resource(request, faults),
+            created_by=one(request, "created_by"),
+            expires_before_ms=_number(request, "expires_before_ms", faults),
+            last_used_before_ms=_number(request, "last_used_before_ms", faults),
+        )
+        if faults:
+            raise BadRequest("query", faults)
+        return query
+
+    def _resource(self, request: Request, faults: list[Fault]) -> str | None:
+        word = one(request, "resource_type")
+        if word is not None and word not in self._desk.wire_types:
+            faults.append(Fault("query.resource_type", f"use one of {', '.join(self._desk.wire_types)}"))
+        return word.removeprefix("RESOURCE_TYPE_").lower() if word is not None else None
+
+
+def _change(asked: requests.UpdateApiKey) -> Change:
+    given = asked.model_fields_set
+    entries = asked.scopes if isinstance(asked, requests.UpdateRestrictedKey) else None
+    return Change(
+        name=asked.name if "name" in given and asked.name is not None else UNSET,
+        scopes=requests.scopes_of(entries) if "scopes" in given else UNSET,
+        expires_at_ms=asked.expires_at_ms if "expires_at_ms" in given else UNSET,
+    )
+
+
+def _number(
+    request: Request, name: str, faults: list[Fault], *, least: int = 0, most: int = requests.LATEST_MS
+) -> int | None:
+    text = one(request, name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and least <= int(text) <= most):
+        faults.append(Fault(f"query.{name}", f"use a whole number from {least} to {most}"))
+        return None
+    return int(text)
+
+
+def _status(request: Request, faults: list[Fault]) -> State | None:
+    word = one(request, "status")
+    if word is None:
+        return None
+    try:
+        return State(word)
+    except ValueError:
+        faults.append(Fault("query.status", f"use one of {', '.join(State)}"))
+        return None

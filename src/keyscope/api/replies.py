@@ -1,0 +1,232 @@
+"""What callers get back: the shapes, and the writing of each from the values of the model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from keyscope.authority.lifecycle import Detail, Revoked
+from keyscope.authority.mint import Minted
+from keyscope.model.key import NEVER_MS, Key, Lineage
+from keyscope.model.scope import Scope
+from keyscope.wire.codec import encode
+
+Status = Literal["active", "expired", "suspended", "revoked"]
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ScopeView(_Reply):
+    resource_type: str
+    access_level: str
+
+
+class ApiKeyCreated(_Reply):
+    """Runloop's reply. ``key_secret`` is shown here and never again. Without an expiry, ``expires_at_ms`` is absent."""
+
+    id: str
+    name: str
+    key_secret: str
+    expires_at_ms: int | None = None
+
+
+class RestrictedKeyCreated(ApiKeyCreated):
+    scopes: list[ScopeView]
+
+
+class KeyView(_Reply):
+    """A key as described. Times are Unix milliseconds."""
+
+    id: str
+    name: str
+    kind: Literal["standard", "restricted"]
+    status: Status
+    hint: str
+    created_at_ms: int
+    created_by: str | None
+    parent_id: str | None
+    expires_at_ms: int | None
+    last_used_at_ms: int | None
+    revoked_at_ms: int | None
+    revoked_reason: str | None
+
+
+class ApiKeyView(KeyView):
+    pass
+
+
+class RestrictedKeyView(KeyView):
+    """``scopes`` are the key's own; ``effective_scopes`` what its ancestors leave of them."""
+
+    scopes: list[ScopeView]
+    effective_scopes: list[ScopeView]
+
+
+class ApiKeyList(_Reply):
+    api_keys: list[ApiKeyView]
+    has_more: bool
+    total_count: int | None
+
+
+class RestrictedKeyList(_Reply):
+    restricted_keys: list[RestrictedKeyView]
+    has_more: bool
+    total_count: int | None
+
+
+class Died(_Reply):
+    """The living keys that ended with a revoked one: how many, and the first 100 of their ids."""
+
+    count: int
+    ids: list[str]
+
+
+class ApiKeyRevoked(ApiKeyView):
+    died_with_it: Died
+
+
+class RestrictedKeyRevoked(RestrictedKeyView):
+    died_with_it: Died
+
+
+class Me(_Reply):
+    """What the calling key is."""
+
+    id: str
+    name: str
+    kind: Literal["standard", "restricted"]
+    account_id: str
+    full_access: bool
+    scopes: list[str]
+    expires_at_ms: int | None
+    parent_id: str | None
+
+
+class Explained(_Reply):
+    """A decision in words, the same as in a 403."""
+
+    allowed: bool
+    operation: str | None
+    needs: list[str]
+    missing_scopes: list[str]
+    reasons: list[str]
+    message: str
+    next: list[str]
+
+
+class Verified(_Reply):
+    """Whether a key is good, and whether it covers what was asked. ``valid`` false says nothing more about the key."""
+
+    valid: bool
+    allowed: bool
+    key: Me | None
+    missing_scopes: list[str]
+    message: str
+
+
+class OperationView(_Reply):
+    """One row of the policy."""
+
+    id: str
+    method: str
+    path: str
+    needs: list[str]
+    body: list[dict[str, str]]
+    why: str
+    destroys: str | None
+    creates: dict[str, str] | None
+    credentials: list[str]
+    transport: str
+    deprecated: bool
+
+
+class OperationList(_Reply):
+    """The policy: every operation, and the scopes it needs."""
+
+    policy: str
+    resource_types: dict[str, str]
+    operations: list[OperationView]
+
+
+class Health(_Reply):
+    status: Literal["ok"]
+    version: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, with ``code`` and ``message``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    message: str
+
+
+def render_created(minted: Minted) -> bytes:
+    """Runloop's reply to a mint: the one place where a secret is written."""
+    key = minted.key
+    reply: dict[str, object] = {"id": key.id, "name": key.name, "key_secret": minted.secret.reveal()}
+    if not key.is_standard:
+        reply["scopes"] = scope_views(key.scopes)
+    if key.expires_at_ms is not None:
+        reply["expires_at_ms"] = key.expires_at_ms
+    return encode(reply)
+
+
+def scope_views(scopes: tuple[Scope, ...]) -> list[dict[str, str]]:
+    return [{"resource_type": scope.wire_type, "access_level": scope.level.wire} for scope in scopes]
+
+
+def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
+    """A described key, restricted or standard."""
+    lineage = detail.lineage
+    key = lineage.key
+    view: dict[str, object] = {
+        "id": key.id,
+        "name": key.name,
+        "kind": _kind(key),
+        "status": lineage.state_at(now_ms).value,
+        "hint": key.hint,
+        "created_at_ms": key.created_at_ms,
+        "created_by": key.parent_id,
+        "parent_id": key.parent_id,
+        "expires_at_ms": key.expires_at_ms,
+        "last_used_at_ms": detail.last_used_at_ms,
+        "revoked_at_ms": key.revoked_at_ms,
+        "revoked_reason": key.revoked_reason,
+    }
+    if not key.is_standard:
+        view["scopes"] = scope_views(key.scopes)
+        view["effective_scopes"] = scope_views(lineage.grant.scopes() if lineage.grant is not None else ())
+    return view
+
+
+def revoked_view(revoked: Revoked, now_ms: int) -> dict[str, object]:
+    died = {"count": revoked.died, "ids": list(revoked.died_ids)}
+    return {**key_view(revoked.detail, now_ms), "died_with_it": died}
+
+
+def me_view(lineage: Lineage) -> dict[str, object]:
+    """What a key is, small enough for a prompt. The scopes and expiry are the effective ones."""
+    key = lineage.key
+    return {
+        "id": key.id,
+        "name": key.name,
+        "kind": _kind(key),
+        "account_id": key.account_id,
+        "full_access": lineage.grant is None,
+        "scopes": [str(scope) for scope in lineage.grant] if lineage.grant is not None else [],
+        "expires_at_ms": lineage.expires_at_ms if lineage.expires_at_ms < NEVER_MS else None,
+        "parent_id": key.parent_id,
+    }
+
+
+def _kind(key: Key) -> str:
+    return key.kind.name.lower()

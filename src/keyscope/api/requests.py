@@ -1,0 +1,182 @@
+"""What callers may send. Unknown members, wrong types and unknown words are faults, all of them reported at once.
+
+The models are Pydantic's, in strict mode: ``true`` is no number and ``"1"`` is no integer. The resource types are the
+policy's, so they are checked against the validation context.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from keyscope.errors import BadRequest, Fault
+from keyscope.model.scope import WIRE_LEVEL_PREFIX, WIRE_TYPE_PREFIX, Level, Scope
+from keyscope.wire.codec import decode
+
+MAX_NAME = 200
+MAX_REASON = 500
+MAX_SCOPES = 64
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, Unix time."""
+_SECONDS_BELOW = 100_000_000_000
+
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def _one_line(text: str) -> str:
+    # Names stand in logs, terminals and consoles: no escape sequence, no forged line, no reversed text.
+    if any(unicodedata.category(char) in _UNPRINTABLE or char in _BIDI for char in text):
+        raise ValueError("control characters, line breaks and bidirectional marks are not allowed")
+    return text
+
+
+def _in_future(value: int, info: ValidationInfo) -> int:
+    now_ms = (info.context or {}).get("now_ms", 0)
+    if value <= now_ms:
+        hint = " (this looks like seconds; use milliseconds)" if 0 < value < _SECONDS_BELOW else ""
+        raise ValueError(f"the time is not in the future{hint}; leave it out for a key that does not expire")
+    return value
+
+
+def _known_type(value: str, info: ValidationInfo) -> str:
+    known = (info.context or {}).get("resource_types", ())
+    if value not in known:
+        raise ValueError(f"unknown resource type; use one of {', '.join(known)}")
+    return value
+
+
+def _known_level(value: str) -> str:
+    if value not in _LEVELS:
+        raise ValueError(f"unknown access level; use one of {', '.join(_LEVELS)}")
+    return value
+
+
+def _absent() -> Any:
+    """The default of a member that may be left out, but not be null."""
+    return Field(default=None)
+
+
+_LEVELS = {level.wire: level for level in Level}
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_one_line)]
+Reason = Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_one_line)]
+ExpiresAt = Annotated[int, Field(le=LATEST_MS), AfterValidator(_in_future)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ScopeEntry(_Strict):
+    """One scope, in Runloop's words."""
+
+    resource_type: Annotated[str, AfterValidator(_known_type)]
+    access_level: Annotated[str, AfterValidator(_known_level), Field(json_schema_extra={"enum": list(_LEVELS)})]
+
+    def scope(self) -> Scope:
+        resource = self.resource_type.removeprefix(WIRE_TYPE_PREFIX).lower()
+        return Scope(resource, Level[self.access_level.removeprefix(WIRE_LEVEL_PREFIX)])
+
+
+def _one_level_each(entries: list[ScopeEntry]) -> list[ScopeEntry]:
+    levels: dict[str, str] = {}
+    for entry in entries:
+        if levels.setdefault(entry.resource_type, entry.access_level) != entry.access_level:
+            raise ValueError(f"{entry.resource_type} stands twice with different levels")
+    return entries
+
+
+Scopes = Annotated[list[ScopeEntry], Field(max_length=MAX_SCOPES), AfterValidator(_one_level_each)]
+
+
+class CreateApiKey(_Strict):
+    """A standard key: full access to its account."""
+
+    name: Name = _absent()
+    expires_at_ms: ExpiresAt | None = None
+
+
+class CreateRestrictedKey(CreateApiKey):
+    """A restricted key. No scopes means no access."""
+
+    scopes: Scopes = _absent()
+
+
+class UpdateApiKey(_Strict):
+    """What to change; what is left out stays. ``expires_at_ms`` null removes the expiry."""
+
+    name: Name = _absent()
+    expires_at_ms: ExpiresAt | None = None
+
+
+class UpdateRestrictedKey(UpdateApiKey):
+    """What to change; what is left out stays. ``scopes`` replaces all scopes."""
+
+    scopes: Scopes = _absent()
+
+
+class RevokeKey(_Strict):
+    """Why the key is revoked, for the record."""
+
+    reason: Reason | None = None
+
+
+class VerifyKey(_Strict):
+    """A key to verify, and optionally a call, with its JSON body, or scopes to judge it by."""
+
+    key: Annotated[str, Field(max_length=1024)]
+    method: Annotated[str, Field(max_length=16)] = _absent()
+    path: Annotated[str, Field(max_length=8192)] = _absent()
+    body: JsonValue = None
+    scopes: Scopes = _absent()
+
+    @model_validator(mode="after")
+    def _call_whole(self) -> VerifyKey:
+        if (self.method is None) != (self.path is None):
+            raise ValueError("method and path go together")
+        return self
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def scopes_of(entries: list[ScopeEntry] | None) -> tuple[Scope, ...]:
+    """The scopes as asked for, each once."""
+    return tuple(dict.fromkeys(entry.scope() for entry in entries or ()))
+
+
+def parse(raw: bytes, model: type[M], context: dict[str, object]) -> M:
+    """Read a JSON body, absent or empty for an empty object. Raises BadRequest with every fault and its JSON path."""
+    value, faults = decode(raw) if raw else ({}, [])
+    try:
+        parsed = model.model_validate(value, context=context)
+    except ValidationError as error:
+        faults += [_fault(detail) for detail in error.errors(include_url=False, include_input=False)]
+    if faults:
+        raise BadRequest("body", faults)
+    return parsed
+
+
+def _fault(detail: ErrorDetails) -> Fault:
+    path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = "unknown member; leave it out"
+    return Fault(path, message)
+
+
+def _shown(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode()[:64]

@@ -1,0 +1,99 @@
+"""``POST /keyscope/verify``: for API servers that hold a key of their own and want to know what another one may do.
+
+It answers "no" with 200, so it is POST only and shares no path with forward-auth. Keys of other accounts are unknown.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from keyscope.api import replies
+from keyscope.api.caller import Desk, admitted, json_reply, read
+from keyscope.api.documented import BODY, responses
+from keyscope.api.requests import VerifyKey, scopes_of
+from keyscope.authority.explain import explain
+from keyscope.errors import BadRequest, Fault, InvalidToken
+from keyscope.model.body import Json
+from keyscope.model.decision import Allow, Decision
+from keyscope.model.key import Lineage
+from keyscope.model.operation import Route, strongest
+from keyscope.model.scope import Scope
+from keyscope.wire.target import METHODS, split_target
+
+_INVALID: dict[str, object] = {
+    "valid": False,
+    "allowed": False,
+    "key": None,
+    "missing_scopes": [],
+    "message": InvalidToken.message,
+}
+
+
+class VerifyRoutes:
+    """``/keyscope/verify``."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.router = APIRouter(prefix="/keyscope", tags=["keyscope"])
+        self.router.add_api_route(
+            "/verify",
+            self.verify,
+            methods=["POST"],
+            operation_id="verifyKey",
+            openapi_extra=BODY(VerifyKey, required=True),
+            responses=responses(replies.Verified, 400, 401, 403, 413, 415),
+        )
+
+    async def verify(self, request: Request) -> Response:
+        """Whether a key is good, and whether it covers a call, or scopes. Says no with 200."""
+        caller = admitted(request, self._desk)
+        asked, _ = await read(request, self._desk, VerifyKey)
+        method, path = _call(asked)
+        wanted = scopes_of(asked.scopes)
+        lineage = self._find(asked.key, caller.lineage.key.account_id)
+        if lineage is None:
+            return json_reply(_INVALID)
+        decision = self._judge(lineage, self._needs(method, path, asked.body, wanted))
+        return json_reply(_verified(lineage, decision, method, path))
+
+    def _find(self, text: str, account_id: str) -> Lineage | None:
+        """The key, if it is live and of this account."""
+        try:
+            lineage = self._desk.verifier.live(text.encode("utf-8"))
+        except InvalidToken:
+            return None
+        return lineage if lineage.key.account_id == account_id else None
+
+    def _needs(self, method: str, path: str, body: Json, wanted: tuple[Scope, ...]) -> Route | None:
+        """What must be covered: the call's scopes with this body, and the scopes asked for. None: not in the policy."""
+        if not method:
+            return Route((), wanted, ())
+        route = self._desk.verifier.route(method, path)
+        if route is None:
+            return None
+        return Route(route.operations, strongest((*route.needs_with(body), *wanted)), ())
+
+    def _judge(self, lineage: Lineage, route: Route | None) -> Decision:
+        return self._desk.verifier.judge(lineage, route, route.needs if route is not None else ())
+
+
+def _call(asked: VerifyKey) -> tuple[str, str]:
+    if asked.method is None or asked.path is None:
+        return "", ""
+    if asked.method not in METHODS:
+        raise BadRequest("method", [Fault("$.method", f"use one of {', '.join(sorted(METHODS))}")])
+    matched = "GET" if asked.method == "HEAD" else asked.method
+    return matched, split_target(asked.path.encode())[0]
+
+
+def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> dict[str, object]:
+    explained = explain(decision, method, path)
+    allowed = isinstance(decision, Allow)
+    return {
+        "valid": True,
+        "allowed": allowed,
+        "key": replies.me_view(lineage),
+        "missing_scopes": [str(scope) for scope in explained.missing],
+        "message": explained.message if method or not allowed else "The key is valid.",
+    }

@@ -1,0 +1,147 @@
+"""The whole server as one ASGI application: which part answers which path. Assembled here, and only here.
+
+Nothing reaches the upstream but through the proxy and the WebSocket gate, and both start by asking the verifier. Any
+fault of our own is answered 503: trouble closes the gate (law 7).
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from keyscope.api.app import is_own, make_app
+from keyscope.api.caller import Desk
+from keyscope.authority.lifecycle import Lifecycle
+from keyscope.authority.mint import Minting
+from keyscope.authority.ports import Clock, Entropy, Store
+from keyscope.authority.verify import Verifier
+from keyscope.errors import InternalError, KeyscopeError, Unavailable
+from keyscope.gate.forward import NGINX_PATH, ForwardAuth
+from keyscope.gate.proxy import Proxy
+from keyscope.gate.upstream import Upstream
+from keyscope.gate.websocket import WebSocketGate
+from keyscope.policy.document import Policy
+from keyscope.settings import Settings
+from keyscope.wire.asgi import Message, Receive, Scope, Send, refuse_websocket, send_answer
+from keyscope.wire.call import read_call
+from keyscope.wire.problem import Answer, answer
+
+log = logging.getLogger(__name__)
+
+_NGINX = NGINX_PATH.encode()
+
+
+class Application:
+    """One process's server. Build it in the thread that serves, because the index belongs to a thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        store: Store,
+        clock: Clock,
+        entropy: Entropy,
+        upstream: Upstream | None = None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        barred: set[str] = set()
+        self.index = store.open_index()
+        self.verifier = Verifier(self.index, policy.table(), clock, barred)
+        self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
+        self._proxy = Proxy(
+            self.verifier,
+            upstream,
+            max_body_bytes=settings.max_body_bytes,
+            body_timeout_s=settings.body_timeout_s,
+        )
+        self._websockets = WebSocketGate(self.verifier, upstream)
+        lax = settings.restricted_may_mint_standard
+        desk = Desk(
+            verifier=self.verifier,
+            minting=Minting(store, clock, entropy, restricted_may_mint_standard=lax),
+            lifecycle=Lifecycle(store, clock, barred),
+            clock=clock,
+            policy=policy,
+            max_body_bytes=settings.max_body_bytes,
+            body_timeout_s=settings.body_timeout_s,
+            check=self.check,
+        )
+        self._management = make_app(desk)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request or handshake. Every ASGI scope type is covered; an unknown one gets no answer."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["raw_path"] == _NGINX:
+            await send_answer(send, self._authorize(scope))
+            return
+        started = _Started(send)
+        try:
+            await self._route(scope, receive, started)
+        except Exception as error:
+            if started.yes:
+                log.error("a request failed after its answer had begun", exc_info=error)
+                return  # without the last message the server cuts the connection
+            await send_answer(send, _refused(error))
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = read_call(scope, self._settings.max_header_bytes)
+        if is_own(call.path):
+            scope["keyscope.call"] = call
+            await self._management(scope, receive, send)
+        else:
+            await self._proxy(call, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            call = read_call(scope, self._settings.max_header_bytes)
+            await self._websockets(scope, call, receive, send)
+        except Exception as error:
+            await refuse_websocket(send, _refused(error))
+
+    def _authorize(self, scope: Scope) -> Answer:
+        try:
+            return self._forward_auth.nginx(scope)
+        except Exception as error:
+            # nginx passes on nothing for a 403; its own 500 for other statuses would hide the reason.
+            log.error("cannot decide", exc_info=error)
+            return answer(_unavailable(error), status=HTTPStatus.FORBIDDEN)
+
+    def check(self) -> None:
+        """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
+        try:
+            self._store.check()
+        except Unavailable as error:
+            self.verifier.closed = error
+            raise
+        self.verifier.closed = None
+
+
+class _Started:
+    """A ``send`` that knows whether an answer has begun."""
+
+    __slots__ = ("_send", "yes")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.yes = False
+
+    async def __call__(self, message: Message) -> None:
+        self.yes = True
+        await self._send(message)
+
+
+def _refused(error: Exception) -> Answer:
+    if isinstance(error, KeyscopeError) and not isinstance(error, (Unavailable, InternalError)):
+        return answer(error)
+    log.error("cannot decide", exc_info=error)
+    return answer(_unavailable(error))
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    return error if isinstance(error, Unavailable) else Unavailable(type(error).__name__)

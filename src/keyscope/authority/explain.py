@@ -1,0 +1,65 @@
+"""Say why, from the same values that decided (law 8): what is missing, and how to get it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from keyscope.model.decision import Decision, Deny, Reason
+from keyscope.model.key import Key
+from keyscope.model.scope import Level, Scope
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """A decision in words. ``operation`` is None for a call that the policy does not list."""
+
+    allowed: bool
+    operation: str | None
+    needs: tuple[Scope, ...]
+    missing: tuple[Scope, ...]
+    reasons: tuple[Reason, ...]
+    message: str
+    next: tuple[str, ...]
+
+
+def explain(decision: Decision, method: str, path: str) -> Explanation:
+    """Explain a decision about a call."""
+    route = decision.access.route
+    operation = route.id if route is not None else None
+    denied = decision if isinstance(decision, Deny) else None
+    return Explanation(
+        allowed=denied is None,
+        operation=operation,
+        needs=decision.access.needs,
+        missing=denied.missing if denied is not None else (),
+        reasons=denied.reasons if denied is not None else (),
+        message=_message(decision, f"{operation or 'this call'} ({method} {path})"),
+        next=_next(denied) if denied is not None else (),
+    )
+
+
+def _message(decision: Decision, call: str) -> str:
+    if not isinstance(decision, Deny):
+        return f"The key may call {call}."
+    if decision.is_dead:
+        return "The key is not valid: it is malformed, unknown, expired, suspended or revoked."
+    if Reason.NOT_IN_POLICY in decision.reasons:
+        return f"{call} is not in the policy, so restricted keys may not call it."
+    return f"The key lacks {', '.join(map(str, decision.missing))} for {call}."
+
+
+def _next(denied: Deny) -> tuple[str, ...]:
+    key = denied.lineage.key
+    if denied.is_dead:
+        return ("Ask the owner of the account for a new key.",)
+    if Reason.NOT_IN_POLICY in denied.reasons:
+        return ("Call it with a standard key (ak_), or have the operation added to the policy.",)
+    return (f"The holder of a standard key (ak_) can grant it: {_widening(key, denied.missing)}",)
+
+
+def _widening(key: Key, missing: tuple[Scope, ...]) -> str:
+    """The command that gives the key what it lacks, and keeps what it has."""
+    levels = {scope.resource: scope.level for scope in key.scopes}
+    for scope in missing:
+        levels[scope.resource] = max(levels.get(scope.resource, Level.NONE), scope.level)
+    scopes = " ".join(f"--scope {Scope(resource, level)}" for resource, level in levels.items())
+    return f"keyscope keys update {key.id} {scopes}"

@@ -1,0 +1,158 @@
+"""Minting: a new key inside what its parent has, its secret in one reply and nowhere else (laws 2 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from keyscope.authority.bounds import check_expiry, check_scopes, end_of
+from keyscope.authority.ports import Clock, Entropy, Store, Writer
+from keyscope.authority.replay import KEPT_MS, NONCE_BYTES, Repeatable, seal, unseal
+from keyscope.errors import InvalidToken, StandardKeyRequired
+from keyscope.model.event import Event, EventKind, Origin
+from keyscope.model.ident import RANDOM_BYTES, format_id
+from keyscope.model.key import Key, Lineage, State
+from keyscope.model.scope import Scope
+from keyscope.model.secret import Secret
+from keyscope.model.token import SECRET_BYTES, Kind, format_token
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """A key as asked for. No scopes means no access; ``expires_at_ms`` is Unix milliseconds."""
+
+    kind: Kind
+    name: str | None = None
+    scopes: tuple[Scope, ...] = ()
+    expires_at_ms: int | None = None
+
+
+class Minted(Struct, frozen=True):
+    """A new key, and its secret for the one reply that shows it."""
+
+    key: Key
+    secret: Secret
+
+
+Render = Callable[[Minted], bytes]
+"""Writes the reply to a mint, secret included."""
+
+
+class Minting:
+    """Mints keys.
+
+    ``restricted_may_mint_standard`` restores Runloop's documented rule, which makes ACCOUNT:WRITE root.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, entropy: Entropy, *, restricted_may_mint_standard: bool = False
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._lax = restricted_may_mint_standard
+
+    def mint(
+        self, caller: Lineage, wanted: Wanted, origin: Origin, render: Render, repeat: Repeatable | None = None
+    ) -> bytes:
+        """Mint a key below the caller and return the reply that ``render`` writes for it.
+
+        Without an expiry asked for, the key ends when its parent does. A repeated request (same caller, request id
+        and content, within 24 hours) returns the first reply. Key, event and reply are one transaction.
+
+        Raises ExceedsParent, StandardKeyRequired, Conflict, InvalidToken (the caller was revoked meanwhile) and
+        StoreUnavailable.
+        """
+
+        def work(writer: Writer) -> bytes:
+            now_ms = self._clock.now_ms()
+            parent = _still_active(writer, caller, now_ms)
+            if repeat is not None:
+                earlier = writer.reply(parent.key.id, repeat.request_id)
+                if earlier is not None and now_ms - earlier.created_at_ms < KEPT_MS:
+                    return unseal(repeat, earlier)
+                writer.drop_replies(now_ms - KEPT_MS)
+            minted = self._add(writer, parent, wanted, origin, now_ms)
+            reply = render(minted)
+            if repeat is not None:
+                nonce = self._entropy.random_bytes(NONCE_BYTES)
+                writer.add_reply(seal(repeat, parent.key.id, reply, nonce, now_ms))
+            return reply
+
+        return self._store.write(work)
+
+    def _add(self, writer: Writer, parent: Lineage, wanted: Wanted, origin: Origin, now_ms: int) -> Minted:
+        self._check(parent, wanted)
+        minted = draw(wanted, parent.key.account_id, parent, now_ms, self._entropy)
+        writer.add_key(minted.key)
+        writer.add_event(minted_event(minted.key, origin))
+        return minted
+
+    def _check(self, parent: Lineage, wanted: Wanted) -> None:
+        if wanted.kind is Kind.STANDARD:
+            if parent.grant is not None and not self._lax:
+                raise StandardKeyRequired("a restricted key asked for a standard one")
+        else:
+            check_scopes(wanted.scopes, parent)
+        if wanted.expires_at_ms is not None:
+            check_expiry(wanted.expires_at_ms, parent)
+
+
+def draw(wanted: Wanted, account_id: str, parent: Lineage | None, now_ms: int, entropy: Entropy) -> Minted:
+    """A new key record and its secret, not stored yet."""
+    secret = format_token(wanted.kind, entropy.random_bytes(SECRET_BYTES))
+    return Minted(record(wanted, secret, account_id, parent, now_ms, entropy), secret)
+
+
+def record(
+    wanted: Wanted, secret: Secret, account_id: str, parent: Lineage | None, now_ms: int, entropy: Entropy
+) -> Key:
+    """The record of a key with this secret."""
+    expires_at_ms = wanted.expires_at_ms
+    if expires_at_ms is None and parent is not None:
+        expires_at_ms = end_of(parent)
+    return Key(
+        id=format_id("key", now_ms, entropy.random_bytes(RANDOM_BYTES)),
+        account_id=account_id,
+        kind=wanted.kind,
+        name=wanted.name if wanted.name is not None else default_name(wanted.kind, now_ms),
+        digest=secret.digest,
+        hint=secret.hint,
+        scopes=wanted.scopes,
+        created_at_ms=now_ms,
+        parent_id=parent.key.id if parent is not None else None,
+        expires_at_ms=expires_at_ms,
+    )
+
+
+def minted_event(key: Key, origin: Origin) -> Event:
+    changes: dict[str, object] = {
+        "kind": key.kind.value,
+        "name": key.name,
+        "scopes": [str(scope) for scope in key.scopes],
+        "expires_at_ms": key.expires_at_ms,
+        "parent_id": key.parent_id,
+    }
+    return Event(
+        kind=EventKind.KEY_MINTED,
+        at_ms=key.created_at_ms,
+        account_id=key.account_id,
+        key_id=key.id,
+        origin=origin,
+        changes=changes,
+    )
+
+
+def default_name(kind: Kind, now_ms: int) -> str:
+    """A readable name for a key that came without one: ``restricted-20261123-091500``."""
+    stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%d-%H%M%S")
+    return f"{kind.name.lower()}-{stamp}"
+
+
+def _still_active(writer: Writer, caller: Lineage, now_ms: int) -> Lineage:
+    # Checked again inside the transaction: a revocation between the door and here must not leave a child behind.
+    current = writer.lineage(caller.key.id)
+    if current is None or current.state_at(now_ms) is not State.ACTIVE:
+        raise InvalidToken("the caller is no longer active")
+    return current

@@ -1,0 +1,162 @@
+"""What the use cases need from the world: a store, a clock, entropy.
+
+A transaction is a function that you pass in: ``store.write(work)`` runs ``work`` once, commits, and only then returns
+its result, durably. An exception rolls everything back. Every method may raise StoreUnavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from keyscope.model.event import Event
+from keyscope.model.key import Key, Lineage, State
+from keyscope.model.token import Kind
+
+T = TypeVar("T")
+
+
+class Account(Struct, frozen=True):
+    """A tenant."""
+
+    id: str
+    name: str
+    created_at_ms: int
+
+
+class KeyQuery(Struct, frozen=True, kw_only=True):
+    """Which keys to list: all conditions given must hold. Newest first.
+
+    ``name`` is a part of the name, case-insensitive for ASCII. ``status`` is that of the whole lineage at ``now_ms``.
+    ``resource`` keeps keys whose own scopes name the type with READ or WRITE. ``starting_after`` is the id of the
+    last key of the page before; ``limit`` is at least 1.
+    """
+
+    account_id: str
+    kind: Kind
+    now_ms: int
+    limit: int
+    starting_after: str | None = None
+    name: str | None = None
+    status: State | None = None
+    resource: str | None = None
+    created_by: str | None = None
+    expires_before_ms: int | None = None
+    last_used_before_ms: int | None = None
+
+
+class KeyPage(Struct, frozen=True):
+    """One page of a list, each key with its ancestors. ``total`` counts all pages."""
+
+    items: tuple[Lineage, ...]
+    has_more: bool
+    total: int
+
+
+class StoredEvent(Struct, frozen=True):
+    """An event with its place in the one sequence, starting at 1."""
+
+    number: int
+    event: Event
+
+
+class StoredReply(Struct, frozen=True, kw_only=True):
+    """A reply kept so that a repeated request gets it again. The store cannot read ``sealed`` (authority/replay.py).
+
+    ``request_digest`` is SHA-256 of the operation and body of the first request; ``sealed`` is nonce and ciphertext.
+    """
+
+    caller_id: str
+    request_id: str
+    request_digest: bytes
+    sealed: bytes
+    created_at_ms: int
+
+
+class Reader(Protocol):
+    """A consistent view of the store."""
+
+    def accounts(self) -> list[Account]:
+        """All accounts, oldest first."""
+
+    def key(self, key_id: str) -> Key | None: ...
+
+    def lineage(self, key_id: str) -> Lineage | None:
+        """The key with all its ancestors, nearest first."""
+
+    def keys(self, query: KeyQuery) -> KeyPage: ...
+
+    def descendants(self, key_id: str) -> list[Key]:
+        """Every key minted by this one, by its children and so on, oldest first. Not the key itself."""
+
+    def last_used_ms(self, key_id: str) -> int | None:
+        """When the key was last accepted, in Unix milliseconds, as far as ``record_use`` was told."""
+
+    def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
+        """The account's events with a number above ``after``, oldest first."""
+
+    def reply(self, caller_id: str, request_id: str) -> StoredReply | None: ...
+
+
+class Writer(Reader, Protocol):
+    """A write transaction. It sees its own changes."""
+
+    def add_account(self, account: Account) -> None: ...
+
+    def add_key(self, key: Key) -> None:
+        """Raises ValueError if the id or digest exists, or the parent does not."""
+
+    def replace_key(self, key: Key) -> None:
+        """Replace the record with the same id. Raises KeyError if there is none; never changes id or account."""
+
+    def add_event(self, event: Event) -> None: ...
+
+    def add_reply(self, reply: StoredReply) -> None:
+        """Raises ValueError if the caller already has a reply under this request id."""
+
+    def drop_replies(self, before_ms: int) -> None:
+        """Forget replies created before the time."""
+
+    def record_use(self, used_at_ms: Mapping[str, int]) -> None:
+        """Note when keys were last accepted; an earlier time never replaces a later one; unknown ids are ignored."""
+
+
+class Index(Protocol):
+    """The look-up that the hot path reads. Used from one thread only, the one that opened it."""
+
+    def find(self, digest: bytes) -> Lineage | None:
+        """The key with this SHA-256 digest, with its ancestors. Sees every commit that was made before the call."""
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """Where keys are kept."""
+
+    def read(self, work: Callable[[Reader], T]) -> T: ...
+
+    def write(self, work: Callable[[Writer], T]) -> T: ...
+
+    def open_index(self) -> Index:
+        """A look-up for the calling thread."""
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the store cannot be read now, or is no longer the one that was opened."""
+
+    def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Time, as a parameter."""
+
+    def now_ms(self) -> int:
+        """Unix milliseconds; never goes backwards within a process."""
+
+
+class Entropy(Protocol):
+    """Randomness, as a parameter."""
+
+    def random_bytes(self, count: int) -> bytes:
+        """Unpredictable bytes from the system."""

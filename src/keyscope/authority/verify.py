@@ -1,0 +1,71 @@
+"""From a presented credential to a decision: the hot path.
+
+Cheap refusals come first: length, checksum, digest, look-up. Nothing here writes to the store. A key that is being
+revoked is refused from the moment the revocation starts, before the store has answered (``barred``).
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from keyscope.authority.ports import Clock, Index
+from keyscope.errors import InvalidToken, Unavailable
+from keyscope.model.access import Access
+from keyscope.model.decision import Decision, decide
+from keyscope.model.key import Lineage
+from keyscope.model.operation import Route, Table
+from keyscope.model.scope import Scope
+from keyscope.model.token import is_token
+
+
+class Verifier:
+    """Answers for one process. Used from one thread, like the index it reads.
+
+    ``used`` collects when keys were last accepted, for the recorder to take away.
+    """
+
+    def __init__(self, index: Index, table: Table, clock: Clock, barred: set[str]) -> None:
+        self._find = index.find
+        self.route = table.find
+        self._now_ms = clock.now_ms
+        self._barred = barred
+        self.used: dict[str, int] = {}
+        self.closed: Unavailable | None = None
+        """Why nothing can be judged at the moment, if so."""
+
+    def find(self, token: bytes) -> Lineage:
+        """The key that this text is the secret of, in whatever state.
+
+        Raises InvalidToken if there is none, and Unavailable if the store cannot say.
+        """
+        if self.closed is not None:
+            raise self.closed
+        if not is_token(token):
+            raise InvalidToken("not a key's text")
+        lineage = self._find(sha256(token).digest())
+        if lineage is None:
+            raise InvalidToken("no such key")
+        if self._barred and not self._barred.isdisjoint(lineage.ids):
+            raise InvalidToken("the key is being revoked")
+        return lineage
+
+    def decide(self, token: bytes, method: str, path: str) -> Decision:
+        """Judge a call by its method and canonical path. The conditions on its body are not yet looked at."""
+        lineage = self.find(token)
+        route = self.route(method, path)
+        return self.judge(lineage, route, route.needs if route is not None else ())
+
+    def judge(self, lineage: Lineage, route: Route | None, needs: tuple[Scope, ...]) -> Decision:
+        """Judge a call whose route and needed scopes are known."""
+        return decide(lineage, Access(route, needs, self._now_ms()))
+
+    def live(self, token: bytes) -> Lineage:
+        """The key, if it is active now. Raises InvalidToken otherwise."""
+        lineage = self.find(token)
+        if lineage.stopped or self._now_ms() >= lineage.expires_at_ms:
+            raise InvalidToken("the key is not active")
+        return lineage
+
+    def note_use(self, lineage: Lineage) -> None:
+        """Remember that the key was accepted just now."""
+        self.used[lineage.key.id] = self._now_ms()

@@ -1,0 +1,1 @@
+"""The ``keyscope`` command: tables for people, ``--json`` for programs, and what to do next."""

@@ -1,0 +1,76 @@
+"""The command's way to a server: ``KEYSCOPE_URL`` and ``KEYSCOPE_API_KEY``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import click
+import httpx
+
+DEFAULT_URL = "http://127.0.0.1:8700"
+_TIMEOUT_S = 30.0
+
+
+class ServerRefused(click.ClickException):
+    """The server said no; its own sentence says why."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(str(problem.get("message") or f"the server answered {status}"))
+        self.status = status
+        self.problem = problem
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"keyscope: {self.message}", err=True)
+
+
+class Client:
+    """Calls a Keyscope server with one key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        if not (key.isascii() and key.isprintable() and key):
+            raise click.UsageError("The key has characters that no key has; copy it again, whole.")
+        headers = {"authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
+        self._url = url
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        return self._call("GET", path, params=given)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("POST", path, json=body)
+
+    def _call(self, method: str, path: str, **content: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **content)
+        except httpx.HTTPError as error:
+            raise click.ClickException(
+                f"No answer from {self._url} ({type(error).__name__}). Is it running? Start it with `keyscope serve`, "
+                "or set KEYSCOPE_URL."
+            ) from None
+        try:
+            reply = response.json()
+        except ValueError:
+            raise click.ClickException(f"{self._url} did not answer like a Keyscope server.") from None
+        if response.status_code != httpx.codes.OK:
+            raise ServerRefused(response.status_code, reply if isinstance(reply, dict) else {})
+        return reply
+
+
+def connect(key: str | None = None) -> Client:
+    """A client from the environment. ``key`` replaces KEYSCOPE_API_KEY."""
+    key = key or os.environ.get("KEYSCOPE_API_KEY", "")
+    if not key:
+        raise click.UsageError("Set KEYSCOPE_API_KEY to a key of your account (the first one is printed by serve).")
+    return Client(os.environ.get("KEYSCOPE_URL") or DEFAULT_URL, key)

@@ -1,0 +1,191 @@
+"""``keyscope keys``: mint, list, describe, change and revoke keys on a server."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from keyscope.cli.client import Client, ServerRefused, connect
+from keyscope.cli.options import Duration, ScopeText, as_json, option
+from keyscope.cli.output import moment, note, print_json, print_pairs, print_table, scopes_text
+from keyscope.model.scope import Scope
+
+RESTRICTED = "/v1/restricted_keys"
+STANDARD = "/v1/apikeys"
+_NOT_FOUND = 404
+
+scope_option = option(
+    "--scope", "scopes", multiple=True, type=ScopeText(), help="TYPE:read or TYPE:write; give it once per type."
+)
+standard_option = option("--standard", is_flag=True, help="Standard keys (ak_) instead of restricted ones (rk_).")
+expires_in_option = option("--expires-in", type=Duration(), help="Life from now on, like 8h or 30d.")
+
+
+@click.group()
+def keys() -> None:
+    """Mint, list, describe, change and revoke keys."""
+
+
+@keys.command()
+@option("--name", help="What the key is for.")
+@scope_option
+@expires_in_option
+@standard_option
+@option("--secret-only", is_flag=True, help="Print the secret alone.")
+@as_json
+def create(
+    name: str | None, scopes: tuple[Scope, ...], expires_in: int | None, standard: bool, secret_only: bool, json: bool
+) -> None:
+    """Mint a key. Its secret is shown once, here."""
+    if standard and scopes:
+        raise click.UsageError("A standard key has full access, so --scope and --standard do not go together.")
+    body = _body(name, scopes, expires_in)
+    with connect() as client:
+        made = client.post(STANDARD if standard else RESTRICTED, body)
+    if secret_only:
+        click.echo(made["key_secret"])
+    elif json:
+        print_json(made)
+    else:
+        _show_created(made)
+
+
+@keys.command("list")
+@standard_option
+@option("--name", help="A part of the name.")
+@option("--status", type=click.Choice(["active", "expired", "suspended", "revoked"]), help="Only keys in this state.")
+@option("--resource-type", help="Only keys that reach this type, like devboxes.")
+@option("--created-by", help="Only keys minted by this key id.")
+@option("--limit", type=click.IntRange(1, 5000), default=20, show_default=True, help="How many.")
+@option("--starting-after", help="The last id of the page before.")
+@as_json
+def list_keys(standard: bool, json: bool, resource_type: str | None, **filters: Any) -> None:
+    """List keys, newest first."""
+    if resource_type is not None:
+        filters["resource_type"] = f"RESOURCE_TYPE_{resource_type.upper()}"
+    with connect() as client:
+        page = client.get(STANDARD if standard else RESTRICTED, filters)
+    if json:
+        print_json(page)
+        return
+    rows = page["api_keys" if standard else "restricted_keys"]
+    print_table(("ID", "NAME", "STATUS", "SCOPES", "EXPIRES", "LAST USED"), [_row(key) for key in rows])
+    if page["has_more"]:
+        note(f"{page['total_count']} keys in all. Next page: --starting-after {rows[-1]['id']}")
+
+
+@keys.command()
+@click.argument("key_id")
+@as_json
+def show(key_id: str, json: bool) -> None:
+    """Describe one key."""
+    with connect() as client:
+        _print_key(_either(client, "GET", key_id), json)
+
+
+@keys.command()
+@click.argument("key_id")
+@option("--name", help="A new name.")
+@scope_option
+@expires_in_option
+@option("--no-expiry", is_flag=True, help="Remove the expiry.")
+@as_json
+def update(
+    key_id: str, name: str | None, scopes: tuple[Scope, ...], expires_in: int | None, no_expiry: bool, json: bool
+) -> None:
+    """Rename a key, replace its scopes, shorten or extend its life."""
+    body = _body(name, scopes, expires_in)
+    if no_expiry:
+        body["expires_at_ms"] = None
+    if not body:
+        raise click.UsageError("Say what to change: --name, --scope, --expires-in or --no-expiry.")
+    with connect() as client:
+        _print_key(_either(client, "POST", key_id, body=body), json)
+
+
+@keys.command()
+@click.argument("key_id")
+@option("--reason", help="For the record.")
+@as_json
+def revoke(key_id: str, reason: str | None, json: bool) -> None:
+    """Revoke a key and everything that it minted."""
+    body = {"reason": reason} if reason is not None else {}
+    with connect() as client:
+        revoked = _either(client, "POST", key_id, "/revoke", body)
+    if json:
+        print_json(revoked)
+        return
+    died = revoked["died_with_it"]["count"]
+    click.echo(f"{key_id} is revoked" + (f", and {died} that it minted." if died else "."))
+
+
+def _body(name: str | None, scopes: tuple[Scope, ...], expires_in: int | None) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if name is not None:
+        body["name"] = name
+    if scopes:
+        body["scopes"] = [{"resource_type": s.wire_type, "access_level": s.level.wire} for s in scopes]
+    if expires_in is not None:
+        body["expires_at_ms"] = time.time_ns() // 1_000_000 + expires_in
+    return body
+
+
+def _either(client: Client, method: str, key_id: str, verb: str = "", body: dict[str, Any] | None = None) -> Any:
+    """The answer about a key of whichever kind has this id."""
+    for path in (f"{RESTRICTED}/{key_id}{verb}", f"{STANDARD}/{key_id}{verb}"):
+        try:
+            return client.get(path) if method == "GET" else client.post(path, body or {})
+        except ServerRefused as refused:
+            unknown = refused
+            # A body for the one kind may be wrong for the other, so only "no such key" leads on.
+            if refused.status != _NOT_FOUND:
+                raise
+    raise unknown
+
+
+def _print_key(key: dict[str, Any], json: bool) -> None:
+    if json:
+        print_json(key)
+        return
+    pairs = [
+        ("id", key["id"]),
+        ("name", key["name"]),
+        ("kind", key["kind"]),
+        ("status", key["status"]),
+        ("scopes", _scopes(key)),
+        ("secret ends in", key["hint"]),
+        ("created", moment(key["created_at_ms"])),
+        ("created by", key["created_by"] or "-"),
+        ("expires", moment(key["expires_at_ms"])),
+        ("last used", moment(key["last_used_at_ms"])),
+    ]
+    if key["revoked_at_ms"] is not None:
+        pairs += [("revoked", moment(key["revoked_at_ms"])), ("reason", key["revoked_reason"] or "-")]
+    print_pairs(pairs)
+
+
+def _row(key: dict[str, Any]) -> tuple[str, ...]:
+    last = moment(key["last_used_at_ms"])
+    return key["id"], key["name"], key["status"], _scopes(key), moment(key["expires_at_ms"]), last
+
+
+def _scopes(key: dict[str, Any]) -> str:
+    if key["kind"] == "standard":
+        return "everything"
+    return scopes_text(key["scopes"]) or "nothing"
+
+
+def _show_created(made: dict[str, Any]) -> None:
+    scopes = scopes_text(made["scopes"]) or "nothing" if "scopes" in made else "everything"
+    print_pairs(
+        [
+            ("id", made["id"]),
+            ("name", made["name"]),
+            ("scopes", scopes),
+            ("expires", moment(made.get("expires_at_ms"))),
+            ("secret", made["key_secret"]),
+        ]
+    )
+    note("The secret is shown only now. What it may do: keyscope can - GET /v1/devboxes (and paste it).")

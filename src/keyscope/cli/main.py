@@ -1,0 +1,42 @@
+"""The command's root. Errors of ours become sentences; a traceback never reaches a user."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from keyscope import __version__
+from keyscope.cli.ask import can, me
+from keyscope.cli.completion import completion
+from keyscope.cli.doctor import doctor
+from keyscope.cli.keys import keys
+from keyscope.cli.output import print_error
+from keyscope.cli.policy import policy
+from keyscope.cli.serve import serve
+from keyscope.errors import KeyscopeError
+
+USAGE = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="keyscope")
+def root() -> None:
+    """Issue API keys that can do less, enforce them, and prove it.
+
+    Start with `keyscope serve`. The other commands talk to KEYSCOPE_URL (default http://127.0.0.1:8700) with the key
+    in KEYSCOPE_API_KEY.
+    """
+
+
+for command in (serve, keys, me, can, policy, doctor, completion):
+    root.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        root(prog_name="keyscope", auto_envvar_prefix=None)
+    except KeyscopeError as error:
+        print_error(error)
+        sys.exit(USAGE)

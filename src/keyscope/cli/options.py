@@ -1,0 +1,51 @@
+"""Options as every command has them: each also from the environment as ``KEYSCOPE_<NAME>``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from keyscope.model.scope import Scope
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)", re.ASCII)
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def option(name: str, *more: str, **settings: Any) -> Callable[[F], F]:
+    """A click option with its environment variable."""
+    variable = "KEYSCOPE_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(name, *more, envvar=variable, show_envvar=True, **settings)
+
+
+as_json = option("--json", is_flag=True, help="Print JSON for programs.")
+
+
+class Duration(click.ParamType[int]):
+    """A length of time like ``8h``, ``90m`` or ``30d``, as milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = _DURATION.fullmatch(str(value))
+        if found is None or int(found[1]) == 0:
+            self.fail(f"{value!r} is not a length of time: write a number and ms, s, m, h, d or w, like 8h", param, ctx)
+        return int(found[1]) * _UNIT_MS[found[2]]
+
+
+class ScopeText(click.ParamType[Scope]):
+    """A scope like ``devboxes:read``."""
+
+    name = "type:level"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Scope:
+        if isinstance(value, Scope):
+            return value
+        try:
+            return Scope.parse(str(value))
+        except ValueError as error:
+            return self.fail(str(error), param, ctx)

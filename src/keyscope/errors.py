@@ -1,0 +1,278 @@
+"""Every error Keyscope raises on purpose, as one tree. A child is a true subset of its parent.
+
+    KeyscopeError
+    ├── Refused                     the caller may not, or has not shown who they are
+    │   ├── Unauthenticated         no usable credential
+    │   │   ├── MissingCredential
+    │   │   ├── InvalidToken        malformed, unknown, expired, suspended or revoked: one answer for all
+    │   │   └── RepeatedCredential  more than one credential in one request
+    │   └── Forbidden               known, and not allowed
+    │       ├── InsufficientScope
+    │       ├── NotInPolicy
+    │       ├── ExceedsParent       a key may not mint or update into more than itself
+    │       ├── OutsideTree         a restricted key manages only what it minted
+    │       ├── StandardKeyRequired
+    │       └── PeerNotTrusted      a forward-auth question from an address that the settings do not name
+    ├── BadRequest                  the request itself is wrong; ``faults`` names every place
+    │   ├── BadTarget               the request target is not in canonical form
+    │   ├── UnsupportedMediaType
+    │   ├── TooLarge
+    │   │   ├── TargetTooLong
+    │   │   └── HeadersTooLarge
+    │   └── TimedOut                the request did not arrive in time
+    ├── NotFound
+    ├── MethodNotAllowed
+    ├── NotImplementedMethod
+    ├── Conflict                    the same request id with another body
+    ├── Unavailable                 the authority cannot decide; the gate stays closed
+    │   └── StoreUnavailable
+    ├── UpstreamFailure             the API behind the gate
+    │   ├── UpstreamUnreachable
+    │   ├── UpstreamTimeout
+    │   └── NoUpstream
+    ├── ConfigurationError          found at start; ``faults`` names every one
+    └── InternalError               a fault of Keyscope's own
+
+A code is stable and a message is a constant that may be shown to anyone. ``detail`` is for logs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with an input: where (a JSON path, an option, a line) and what to do about it."""
+
+    path: str
+    message: str
+
+
+class KeyscopeError(Exception):
+    """The root. ``code`` is stable; ``message`` is a public constant."""
+
+    code: ClassVar[str] = "error"
+    message: ClassVar[str] = "Keyscope refused this."
+
+    def __init__(self, detail: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail or self.message)
+        self.detail = detail
+        self.faults = tuple(faults)
+
+
+class Refused(KeyscopeError):
+    """The caller may not."""
+
+    code = "refused"
+    message = "The request was refused."
+
+
+class Unauthenticated(Refused):
+    """There is no usable credential (RFC 6750 section 3)."""
+
+    code = "unauthenticated"
+    message = "This request needs a key."
+
+
+class MissingCredential(Unauthenticated):
+    """No credential at all: the challenge carries no error code (RFC 6750 section 3.1)."""
+
+    code = "missing_credential"
+    message = "This request needs a key. Send the header: Authorization: Bearer <key>."
+
+
+class InvalidToken(Unauthenticated):
+    """Malformed, unknown, expired, suspended and revoked look the same, so that an answer tells nothing about a key."""
+
+    code = "invalid_token"
+    message = "The key is not valid: it is malformed, unknown, expired, suspended or revoked."
+
+
+class RepeatedCredential(Unauthenticated):
+    """Two credentials in one request (RFC 6750 section 2): never pick one."""
+
+    code = "repeated_credential"
+    message = "Send exactly one Authorization header with exactly one credential."
+
+
+class Forbidden(Refused):
+    """The key is good and does not cover this."""
+
+    code = "forbidden"
+    message = "The key may not do this."
+
+
+class InsufficientScope(Forbidden):
+    """Scopes are missing; the answer names them (RFC 6750 section 3.1)."""
+
+    code = "insufficient_scope"
+    message = "The key does not have the scopes that this operation needs."
+
+
+class NotInPolicy(Forbidden):
+    """Absent means no: a restricted key reaches only operations that the policy lists."""
+
+    code = "not_in_policy"
+    message = "This operation is not in the policy, so restricted keys may not call it."
+
+
+class ExceedsParent(Forbidden):
+    """Law 2: a key never mints or updates into a key that can do more or live longer than itself."""
+
+    code = "exceeds_parent"
+    message = "A key cannot give what it does not have: neither more scopes nor a later expiry."
+
+
+class OutsideTree(Forbidden):
+    """A restricted key manages itself and the keys that it minted, no others."""
+
+    code = "outside_tree"
+    message = "A restricted key may change or revoke only itself and keys that it minted. Use a standard key (ak_)."
+
+
+class StandardKeyRequired(Forbidden):
+    """Only a standard (ak_) key may do this."""
+
+    code = "standard_key_required"
+    message = "Only a standard key (ak_) may do this."
+
+
+class PeerNotTrusted(Forbidden):
+    """Forward-auth is answered only to the peers that the settings name."""
+
+    code = "peer_not_trusted"
+    message = "Forward-auth is not answered to this address. Name the proxy in KEYSCOPE_FORWARD_AUTH_PEERS."
+
+
+class BadRequest(KeyscopeError):
+    """The request is malformed; ``faults`` lists every place."""
+
+    code = "invalid_request"
+    message = "The request is not valid."
+
+
+class BadTarget(BadRequest):
+    """The request target is not in canonical form; it is refused rather than repaired."""
+
+    code = "invalid_target"
+    message = "The request target is not in canonical form. Send the plain path, without dot segments or odd encodings."
+
+
+class UnsupportedMediaType(BadRequest):
+    """The body must be JSON, in UTF-8, without a content coding."""
+
+    code = "unsupported_media_type"
+    message = "Send the body as application/json, in UTF-8, without Content-Encoding."
+
+
+class TooLarge(BadRequest):
+    """The body, a header or the target is over its limit."""
+
+    code = "too_large"
+    message = "The request body is larger than this operation takes."
+
+
+class TargetTooLong(TooLarge):
+    """The request target is over 8,192 bytes."""
+
+    code = "target_too_long"
+    message = "The request target is longer than 8192 bytes."
+
+
+class HeadersTooLarge(TooLarge):
+    """The header fields are over the limit of count or size."""
+
+    code = "headers_too_large"
+    message = "The request has too many header fields, or they are too large."
+
+
+class TimedOut(BadRequest):
+    """The body did not arrive within the limit."""
+
+    code = "request_timeout"
+    message = "The request body did not arrive in time."
+
+
+class NotFound(KeyscopeError):
+    """No such thing in this account."""
+
+    code = "not_found"
+    message = "There is no such thing in this account."
+
+
+class MethodNotAllowed(KeyscopeError):
+    """The path exists; the method does not. ``faults`` carries the allowed methods."""
+
+    code = "method_not_allowed"
+    message = "This path does not take this method."
+
+
+class NotImplementedMethod(KeyscopeError):
+    """A method that Keyscope does not know (RFC 9110 section 15.6.2)."""
+
+    code = "unknown_method"
+    message = "Keyscope does not know this method."
+
+
+class Conflict(KeyscopeError):
+    """The same request id was used with another body."""
+
+    code = "idempotency_conflict"
+    message = "This request id was already used with another request. Use a new x-request-id."
+
+
+class Unavailable(KeyscopeError):
+    """Trouble closes the gate (law 7)."""
+
+    code = "unavailable"
+    message = "Keyscope cannot decide at the moment, so nothing is let through. Try again."
+
+
+class StoreUnavailable(Unavailable):
+    """The database is locked, full, read-only, gone or damaged."""
+
+    code = "store_unavailable"
+    message = "The key database cannot be used at the moment, so nothing is let through. The log says why."
+
+
+class UpstreamFailure(KeyscopeError):
+    """The API behind the gate failed."""
+
+    code = "upstream_failure"
+    message = "The API behind the gate failed."
+
+
+class UpstreamUnreachable(UpstreamFailure):
+    """No connection, or it broke before an answer."""
+
+    code = "upstream_unreachable"
+    message = "The API behind the gate cannot be reached."
+
+
+class UpstreamTimeout(UpstreamFailure):
+    """No answer in time."""
+
+    code = "upstream_timeout"
+    message = "The API behind the gate did not answer in time."
+
+
+class NoUpstream(UpstreamFailure):
+    """The gate was started without an upstream."""
+
+    code = "no_upstream"
+    message = "The call is allowed, but no upstream is set. Start Keyscope with --upstream URL."
+
+
+class ConfigurationError(KeyscopeError):
+    """A setting, policy or database that Keyscope cannot start with; exit code 2."""
+
+    code = "configuration_error"
+    message = "Keyscope cannot start with these settings."
+
+
+class InternalError(KeyscopeError):
+    """A fault of Keyscope's own in a management call; the log has it."""
+
+    code = "internal_error"
+    message = "Something went wrong in Keyscope. The log has the details; nothing was let through."

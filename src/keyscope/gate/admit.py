@@ -1,0 +1,22 @@
+"""The door that every gate uses: find the one credential, judge the call, answer with an Allow or a refusal."""
+
+from __future__ import annotations
+
+from keyscope.authority.verify import Verifier
+from keyscope.model.decision import Allow
+from keyscope.wire.bearer import find_bearer
+from keyscope.wire.call import Call
+from keyscope.wire.problem import Answer
+from keyscope.wire.refusal import refusal
+
+
+def admit(verifier: Verifier, call: Call) -> Allow | Answer:
+    """Judge a call by everything but its body. Raises Unauthenticated and Unavailable.
+
+    What calls this starts from nothing: only an Allow, which ``decide`` builds at its end, opens the gate.
+    """
+    decision = verifier.decide(find_bearer(call.headers), call.matched_method, call.path)
+    if isinstance(decision, Allow):
+        verifier.note_use(decision.lineage)
+        return decision
+    return refusal(decision, call.method, call.path)

@@ -1,0 +1,82 @@
+"""One request body and the caller behind it: chunks as they come, and notice when the caller goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar
+
+from keyscope.wire.asgi import Receive
+
+T = TypeVar("T")
+
+
+class CallerGone(Exception):
+    """The caller closed the connection, sent a malformed body, or went silent in the middle of it."""
+
+
+class Exchange:
+    """Reads from ASGI's ``receive``, which gives first the body and then the disconnect."""
+
+    def __init__(self, receive: Receive, idle_timeout_s: float) -> None:
+        self._receive = receive
+        self._idle_s = idle_timeout_s
+        self._first: bytes | None = None
+        self._ended = asyncio.Event()
+        self.broken = False
+        """Whether the caller failed to send a whole body."""
+
+    @classmethod
+    def after_body(cls, receive: Receive, idle_timeout_s: float) -> Exchange:
+        """For a request whose body has been read already."""
+        exchange = cls(receive, idle_timeout_s)
+        exchange._ended.set()
+        return exchange
+
+    async def has_body(self) -> bool:
+        """Whether the request carries a body. Reads its first chunk."""
+        self._first = await self._chunk()
+        return bool(self._first) or not self._ended.is_set()
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The chunks of the body. Raises CallerGone if it is cut off, so that a part never looks like the whole."""
+        if self._first:
+            yield self._first
+        while not self._ended.is_set():
+            chunk = await self._chunk()
+            if chunk:
+                yield chunk
+
+    async def gone(self) -> None:
+        """Returns when the caller has gone, after the body has been read."""
+        await self._ended.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def unless_gone(self, work: Awaitable[T]) -> T:
+        """The result of ``work``; it is cancelled and CallerGone raised if the caller goes first."""
+        working = asyncio.ensure_future(work)
+        going = asyncio.ensure_future(self.gone())
+        try:
+            await asyncio.wait({working, going}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise CallerGone("the caller went away")
+            return working.result()
+        finally:
+            for task in (working, going):
+                task.cancel()
+
+    async def _chunk(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._idle_s):
+                message = await self._receive()
+        except TimeoutError:
+            self.broken = True
+            raise CallerGone("the body stopped coming") from None
+        if message["type"] == "http.disconnect":
+            self.broken = True
+            raise CallerGone("the body was cut off")
+        if not message.get("more_body", False):
+            self._ended.set()
+        body: bytes = message.get("body", b"")
+        return body

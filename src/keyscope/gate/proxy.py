@@ -1,0 +1,133 @@
+"""The built-in gate: decide, then forward, streaming both ways.
+
+Operations whose scopes depend on the body have it parsed once, strictly, and the parsed value is what goes on, so that
+gate and upstream cannot read two different things. Everything else passes through unread.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import aiohttp
+
+from keyscope.authority.verify import Verifier
+from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
+from keyscope.gate.admit import admit
+from keyscope.gate.exchange import CallerGone, Exchange
+from keyscope.gate.headers import Fields, inward, outward
+from keyscope.gate.upstream import Body, Upstream
+from keyscope.model.decision import Allow
+from keyscope.wire.asgi import Receive, Send, send_answer
+from keyscope.wire.body import read_json_bytes
+from keyscope.wire.call import Call
+from keyscope.wire.codec import decode_strict, encode
+from keyscope.wire.problem import Answer, answer
+from keyscope.wire.refusal import refusal
+
+log = logging.getLogger(__name__)
+
+
+class Proxy:
+    """Forwards what the verifier allows to the upstream. ``max_body_bytes`` bounds only bodies that are judged."""
+
+    def __init__(
+        self, verifier: Verifier, upstream: Upstream | None, *, max_body_bytes: int, body_timeout_s: float
+    ) -> None:
+        self._verifier = verifier
+        self._upstream = upstream
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
+
+    async def __call__(self, call: Call, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises KeyscopeError only before anything was sent."""
+        admitted = admit(self._verifier, call)
+        if not isinstance(admitted, Allow):
+            return await send_answer(send, admitted)
+        if self._is_judged_by_body(admitted):
+            return await self._forward_judged(call, admitted, receive, send)
+        exchange = Exchange(receive, self._body_timeout_s)
+        try:
+            body = exchange.body() if await exchange.has_body() else None
+        except CallerGone as gone:
+            raise BadRequest(str(gone), [Fault("body", "the body is malformed or ended early")]) from None
+        headers = self._fields(call, admitted)
+        return await self._forward(call, headers, body, exchange, send)
+
+    def _is_judged_by_body(self, allow: Allow) -> bool:
+        # A standard key may do everything, so there is nothing in its bodies to judge.
+        route = allow.access.route
+        return route is not None and bool(route.conditions) and allow.lineage.grant is not None
+
+    async def _forward_judged(self, call: Call, allow: Allow, receive: Receive, send: Send) -> None:
+        raw = await read_json_bytes(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
+        judged = self._judge_body(call, allow, raw)
+        if isinstance(judged, Answer):
+            return await send_answer(send, judged)
+        headers = [(name, value) for name, value in self._fields(call, allow) if name != "content-length"]
+        headers.append(("content-length", str(len(judged))))
+        exchange = Exchange.after_body(receive, self._body_timeout_s)
+        return await self._forward(call, headers, judged, exchange, send)
+
+    def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> bytes | Answer:
+        """The bytes to send on, written anew from the value that was judged; or the refusal."""
+        route = allow.access.route
+        if route is None or not raw:
+            return raw
+        value = decode_strict(raw)
+        decision = self._verifier.judge(allow.lineage, route, route.needs_with(value))
+        if isinstance(decision, Allow):
+            return encode(value)
+        return refusal(decision, call.method, call.path)
+
+    def _fields(self, call: Call, allow: Allow) -> Fields:
+        if self._upstream is None:
+            raise NoUpstream
+        return inward(call.headers, allow.lineage.key, self._upstream.key)
+
+    async def _forward(self, call: Call, headers: Fields, body: Body, exchange: Exchange, send: Send) -> None:
+        if self._upstream is None:
+            raise NoUpstream
+        try:
+            asked = self._upstream.request(call.method, call.target, headers, body)
+            response = await exchange.unless_gone(asked)
+        except CallerGone:
+            return  # nobody is left to answer; the upstream's connection is closed by now
+        except UpstreamFailure as failure:
+            log.warning("upstream failed: %s", failure.detail)
+            await send_answer(send, _failed(exchange, failure))
+            return
+        async with response:
+            await _pass_on(response, exchange, send)
+
+
+def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
+    if exchange.broken:
+        return answer(BadRequest("cut", [Fault("body", "the body is malformed or ended early")]))
+    return answer(failure)
+
+
+async def _pass_on(response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
+    """Send the upstream's answer on as it comes.
+
+    If it breaks off, this returns without the last message, and the server then cuts the connection: a part never
+    looks like the whole.
+    """
+    start = {
+        "type": "http.response.start",
+        "status": response.status,
+        "headers": outward(response.raw_headers),
+    }
+    await send(start)
+    try:
+        if not response.content.at_eof():
+            await exchange.unless_gone(_copy(response, send))
+    except (CallerGone, aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.info("an answer broke off: %s", type(error).__name__)
+        response.close()
+        return
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _copy(response: aiohttp.ClientResponse, send: Send) -> None:
+    async for chunk in response.content.iter_any():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})

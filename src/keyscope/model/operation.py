@@ -1,0 +1,183 @@
+"""Operations and the table that finds them.
+
+A path is matched segment by segment against templates. Where several templates match, one that is literal wherever
+another is literal, and literal in more places, wins (OpenAPI: concrete before templated). What is left is a true tie,
+and the call then needs the scopes of every operation in it. The winning templates decide before the method is looked
+at, so a path whose literal template lacks a method never falls back to ``{id}``.
+
+The look-up is one dictionary step per segment: the templates are compiled into states, each standing for the set of
+templates still possible, so its cost does not grow with the number of operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from keyscope.model.body import BodyCondition, Json, JsonPath
+from keyscope.model.scope import Scope
+
+PARAMETER = "{}"
+"""Stands for any one segment in a compiled template."""
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One row of a policy: method, path template, and all the scopes it requires."""
+
+    id: str
+    method: str
+    template: str
+    needs: tuple[Scope, ...]
+    body: tuple[BodyCondition, ...] = ()
+    why: str = ""
+    destroys: str | None = None
+    """The resource type of which this call ends an instance for good."""
+    creates: tuple[str, JsonPath] | None = None
+    """The resource type of which this call makes an instance, and where the reply holds the new id."""
+    credentials: tuple[JsonPath, ...] = ()
+    """Members of the reply that are live credentials."""
+    transport: str = "json"
+    deprecated: bool = False
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The template's segments, each parameter as ``{}``."""
+        parts = self.template.split("/")[1:]
+        return tuple(PARAMETER if part.startswith("{") else part for part in parts)
+
+    @property
+    def call(self) -> str:
+        """``GET /v1/devboxes/{id}``."""
+        return f"{self.method} {self.template}"
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.call})"
+
+
+class Route(Struct, frozen=True):
+    """What a call is, once matched: one operation, or several in a true tie."""
+
+    operations: tuple[Operation, ...]
+    needs: tuple[Scope, ...]
+    conditions: tuple[BodyCondition, ...]
+
+    def needs_with(self, body: Json) -> tuple[Scope, ...]:
+        """All scopes that the call needs with this body."""
+        extra = (condition.needs for condition in self.conditions if condition.triggers(body))
+        return strongest((*self.needs, *extra))
+
+    @property
+    def id(self) -> str:
+        return "+".join(operation.id for operation in self.operations)
+
+
+class Table:
+    """The operations of a policy, compiled for look-up."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self.operations = tuple(operations)
+        by_template: dict[tuple[str, ...], dict[str, Operation]] = {}
+        for operation in self.operations:
+            methods = by_template.setdefault(operation.segments, {})
+            if operation.method in methods:
+                raise ValueError(f"{operation} stands twice: {methods[operation.method]} matches the same calls")
+            methods[operation.method] = operation
+        self._start = _compile(by_template)
+        self._by_id = {operation.id: operation for operation in self.operations}
+
+    def find(self, method: str, path: str) -> Route | None:
+        """The route of a call, by method and canonical path (no query), or None."""
+        methods = self._methods(path)
+        return methods.get(method) if methods is not None else None
+
+    def methods(self, path: str) -> tuple[str, ...]:
+        """The methods that the path takes, sorted; empty if no template matches it."""
+        return tuple(sorted(self._methods(path) or ()))
+
+    def by_id(self, operation_id: str) -> Operation | None:
+        return self._by_id.get(operation_id)
+
+    def _methods(self, path: str) -> Mapping[str, Route] | None:
+        state: _State | None = self._start
+        for segment in path.split("/")[1:]:
+            state = state.literal.get(segment, state.other)  # type: ignore[union-attr]  # None is left at once, below
+            if state is None:
+                return None
+        return state.routes if state is not None else None
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self.operations)
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+
+def strongest(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
+    """The scopes without repetition: per resource type the highest level, in order of first mention."""
+    best: dict[str, Scope] = {}
+    for scope in scopes:
+        if scope.resource not in best or best[scope.resource].level < scope.level:
+            best[scope.resource] = scope
+    return tuple(best.values())
+
+
+def overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether some path matches both templates."""
+    return len(one) == len(other) and all(a == b or PARAMETER in (a, b) for a, b in zip(one, other, strict=True))
+
+
+def wins(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether ``one`` is literal wherever ``other`` is, and in more places."""
+    return one != other and all(b == PARAMETER or a == b for a, b in zip(one, other, strict=True))
+
+
+class _State:
+    """The templates still possible after some segments."""
+
+    __slots__ = ("literal", "other", "routes")
+
+    def __init__(self) -> None:
+        self.literal: dict[str, _State] = {}
+        self.other: _State | None = None
+        self.routes: dict[str, Route] = {}
+
+
+_Templates = Mapping[tuple[str, ...], Mapping[str, Operation]]
+
+
+def _compile(by_template: _Templates) -> _State:
+    made: dict[tuple[int, frozenset[tuple[str, ...]]], _State] = {}
+
+    def state(depth: int, alive: frozenset[tuple[str, ...]]) -> _State:
+        if (depth, alive) in made:
+            return made[depth, alive]
+        here = made[depth, alive] = _State()
+        here.routes = _routes(by_template, [template for template in alive if len(template) == depth])
+        longer = [template for template in alive if len(template) > depth]
+        wild = frozenset(template for template in longer if template[depth] == PARAMETER)
+        for segment in {template[depth] for template in longer} - {PARAMETER}:
+            here.literal[segment] = state(depth + 1, wild | {t for t in longer if t[depth] == segment})
+        if wild:
+            here.other = state(depth + 1, wild)
+        return here
+
+    return state(0, frozenset(by_template))
+
+
+def _routes(by_template: _Templates, matching: list[tuple[str, ...]]) -> dict[str, Route]:
+    best = [one for one in matching if not any(wins(other, one) for other in matching)]
+    methods = {method for template in best for method in by_template[template]}
+    return {
+        method: _route(by_template[template][method] for template in sorted(best) if method in by_template[template])
+        for method in methods
+    }
+
+
+def _route(operations: Iterable[Operation]) -> Route:
+    tied = tuple(operations)
+    return Route(
+        tied,
+        strongest(scope for operation in tied for scope in operation.needs),
+        tuple(condition for operation in tied for condition in operation.body),
+    )

@@ -1,0 +1,210 @@
+"""The settings of ``keyscope serve``: one table, from which the command's options, the environment and the docs come.
+
+Every setting is an option and an environment variable ``KEYSCOPE_<NAME>``; the secrets are environment variables only,
+because a command line is visible to every user of a machine. All faults are reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from keyscope.errors import ConfigurationError, Fault
+from keyscope.model.secret import Secret
+from keyscope.model.token import Kind, parse_token
+
+Network = IPv4Network | IPv6Network
+
+PREFIX = "KEYSCOPE_"
+
+
+class Setting(Struct, frozen=True):
+    """One setting. ``parse`` turns its text into a value or raises ValueError with a sentence for people."""
+
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    about: str
+    secret: bool = False
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+class Settings(Struct, frozen=True):
+    """The parsed settings. ``_s`` are seconds, ``_bytes`` bytes."""
+
+    host: str
+    port: int
+    database: str
+    policy: str
+    upstream: str | None
+    workers: int
+    forward_auth_peers: tuple[Network, ...]
+    max_header_bytes: int
+    max_body_bytes: int
+    header_timeout_s: float
+    body_timeout_s: float
+    upstream_connect_timeout_s: float
+    upstream_timeout_s: float
+    restricted_may_mint_standard: bool
+    log_level: str
+    upstream_key: Secret | None
+    bootstrap_key: Secret | None
+
+    @property
+    def local_host(self) -> str:
+        """The address at which this server is reached from its own machine."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  (compared, not bound)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.local_host}]" if ":" in self.local_host else self.local_host
+        return f"http://{host}:{self.port}"
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 16 and least <= int(text) <= most):
+            raise ValueError(f"use a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1
+        if not least <= value <= most:
+            raise ValueError(f"use seconds from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"use one of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def _yes_or_no(text: str) -> bool:
+    return _one_of("yes", "no")(text) == "yes"
+
+
+def _given(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+def _origin(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in text:
+        raise ValueError("use a URL like https://api.example.com, without user, query or fragment")
+    _ = parts.port  # raises ValueError, with a sentence, for a port out of range
+    return text.rstrip("/")
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"use addresses or networks with commas between, like 127.0.0.0/8,::1 ({error})") from None
+
+
+def _upstream_key(text: str) -> Secret | None:
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("it has a space or a character that no header can carry; copy the key again")
+    return Secret(text) if text else None
+
+
+def _bootstrap_key(text: str) -> Secret | None:
+    if not text:
+        return None
+    kind, secret = parse_token(text)
+    if kind is not Kind.STANDARD:
+        raise ValueError("the first key is a standard one: it starts with ak_")
+    return secret
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("host", "127.0.0.1", _given, "Address to listen on."),
+    Setting("port", "8700", _whole(1, 65535), "Port to listen on, HTTP/1.1 and HTTP/2 with prior knowledge."),
+    Setting("database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, or memory://."),
+    Setting("policy", "runloop", _given, "The policy: runloop, github-issues, or a file."),
+    Setting("upstream", "", _origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),
+    Setting("workers", "1", _whole(1, 64), "Server processes."),
+    Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
+    Setting("max_header_bytes", "16384", _whole(1024, 65536), "Largest request head, in bytes."),
+    Setting("max_body_bytes", "1048576", _whole(1024, 64 << 20), "Largest body that Keyscope itself reads, in bytes."),
+    Setting("header_timeout_s", "10", _seconds(0.1, 60), "Time for a request head, and for an idle connection."),
+    Setting("body_timeout_s", "30", _seconds(0.1, 600), "Time for a body that is read, or between two parts of one."),
+    Setting("upstream_connect_timeout_s", "5", _seconds(0.1, 60), "Time to connect to the upstream."),
+    Setting("upstream_timeout_s", "60", _seconds(0.1, 3600), "Time the upstream may be silent."),
+    Setting("restricted_may_mint_standard", "no", _yes_or_no, "Let restricted keys with write on keys mint ak_ keys."),
+    Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
+    Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),
+    Setting("bootstrap_key", "", _bootstrap_key, "The first ak_ key, for an empty database.", secret=True),
+)
+
+
+def parse_settings(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+    """Settings from options (by setting name), then the environment, then the defaults.
+
+    Raises ConfigurationError with every fault: wrong values, misspelt variables, and settings that do not go together.
+    """
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for setting in SETTINGS:
+        option = given.get(setting.name)
+        text = option if option is not None else environment.get(setting.variable, setting.default)
+        source = setting.option if option is not None else setting.variable
+        try:
+            values[setting.name] = setting.parse(text)
+        except ValueError as error:
+            shown = "" if setting.secret else f" {text!r}:"
+            faults.append(Fault(source, f"{shown} {error}".strip()))
+    faults += _misspelt(environment)
+    faults += _together(values)
+    if faults:
+        raise ConfigurationError("settings", faults)
+    return Settings(**values)
+
+
+def _misspelt(environment: Mapping[str, str]) -> list[Fault]:
+    """Variables that look like a setting and are none. Others (a container platform sets some) are left alone."""
+    known = [setting.variable for setting in SETTINGS]
+    faults = []
+    for name in environment:
+        near = get_close_matches(name, known, n=1, cutoff=0.85)
+        if name.startswith(PREFIX) and name not in known and near:
+            faults.append(Fault(name, f"there is no such setting; did you mean {near[0]}?"))
+    return faults
+
+
+def _together(values: Mapping[str, Any]) -> list[Fault]:
+    """Settings that are good alone and not together."""
+    if values.get("database") == "memory://" and values.get("workers", 1) > 1:
+        return [Fault("--workers", "several workers cannot share memory://; use sqlite:///FILE")]
+    if values.get("upstream_key") is not None and values.get("upstream", "") is None:
+        return [Fault("--upstream", "KEYSCOPE_UPSTREAM_KEY is set and the upstream is not; set both or neither")]
+    return []

@@ -1,0 +1,218 @@
+"""The store in memory: the same contract, gone with the process. For tests and for trying things out.
+
+A write keeps a list of what would undo it, and runs that backwards when it fails.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TypeVar
+
+import msgspec
+
+from keyscope.authority.ports import Account, KeyPage, KeyQuery, Reader, StoredEvent, StoredReply, Writer
+from keyscope.model.event import Event
+from keyscope.model.key import Key, Lineage
+from keyscope.store.line import ancestors, check_parent
+from keyscope.store.query import ascii_lower
+
+K = TypeVar("K")
+V = TypeVar("V")
+T = TypeVar("T")
+
+
+class _Content:
+    """Everything that is stored."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.keys: dict[str, Key] = {}
+        self.ids: dict[bytes, str] = {}
+        self.events: list[StoredEvent] = []
+        self.replies: dict[tuple[str, str], StoredReply] = {}
+        self.used: dict[str, int] = {}
+
+
+class MemoryReader:
+    """A view of the content; the store's lock keeps it still."""
+
+    def __init__(self, content: _Content) -> None:
+        self._content = content
+
+    def accounts(self) -> list[Account]:
+        return sorted(self._content.accounts.values(), key=lambda account: (account.created_at_ms, account.id))
+
+    def key(self, key_id: str) -> Key | None:
+        return self._content.keys.get(key_id)
+
+    def lineage(self, key_id: str) -> Lineage | None:
+        key = self.key(key_id)
+        return Lineage(key, ancestors(key, self.key)) if key is not None else None
+
+    def find(self, digest: bytes) -> Lineage | None:
+        key_id = self._content.ids.get(digest)
+        return self.lineage(key_id) if key_id is not None else None
+
+    def keys(self, query: KeyQuery) -> KeyPage:
+        own = (k for k in self._content.keys.values() if k.account_id == query.account_id and k.kind is query.kind)
+        lines = (Lineage(key, ancestors(key, self.key)) for key in own)
+        found = [line for line in lines if _matches(query, line, self._content.used)]
+        found.sort(key=lambda line: line.key.id, reverse=True)
+        after = query.starting_after
+        rest = [line for line in found if after is None or line.key.id < after]
+        return KeyPage(tuple(rest[: query.limit]), len(rest) > query.limit, len(found))
+
+    def descendants(self, key_id: str) -> list[Key]:
+        children: dict[str | None, list[Key]] = defaultdict(list)
+        for key in self._content.keys.values():
+            children[key.parent_id].append(key)
+        found: dict[str, Key] = {}
+        reached = [key_id]
+        while reached:
+            new = [key for key in children[reached.pop()] if key.id not in found and key.id != key_id]
+            found.update((key.id, key) for key in new)
+            reached += [key.id for key in new]
+        return sorted(found.values(), key=lambda key: key.id)
+
+    def last_used_ms(self, key_id: str) -> int | None:
+        return self._content.used.get(key_id)
+
+    def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
+        rest = self._content.events[max(after, 0) :]
+        return [stored for stored in rest if stored.event.account_id == account_id][:limit]
+
+    def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
+        return self._content.replies.get((caller_id, request_id))
+
+
+class MemoryWriter(MemoryReader):
+    """A write transaction that can be undone."""
+
+    def __init__(self, content: _Content) -> None:
+        super().__init__(content)
+        self._undo: list[Callable[[], object]] = []
+
+    def roll_back(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+
+    def add_account(self, account: Account) -> None:
+        if account.id in self._content.accounts:
+            raise ValueError(f"account {account.id} is there already")
+        self._set(self._content.accounts, account.id, account)
+
+    def add_key(self, key: Key) -> None:
+        check_parent(key, self.key)
+        if key.id in self._content.keys or key.digest in self._content.ids:
+            raise ValueError(f"the id or digest of key {key.id} is there already")
+        if key.account_id not in self._content.accounts:
+            raise ValueError(f"the account of key {key.id} is not in the store")
+        self._set(self._content.keys, key.id, key)
+        self._set(self._content.ids, key.digest, key.id)
+
+    def replace_key(self, key: Key) -> None:
+        old = self._content.keys.get(key.id)
+        if old is None or (old.account_id, old.kind) != (key.account_id, key.kind):
+            raise KeyError(key.id)
+        if self._content.ids.get(key.digest, key.id) != key.id:
+            raise ValueError(f"the digest of key {key.id} is another key's")
+        if key.parent_id is not None and key.parent_id not in self._content.keys:
+            raise ValueError(f"the parent of key {key.id} is not in the store")
+        self._pop(self._content.ids, old.digest)
+        self._set(self._content.ids, key.digest, key.id)
+        self._set(self._content.keys, key.id, key)
+
+    def add_event(self, event: Event) -> None:
+        # Through JSON, as on a disk: what the caller does to its dict afterwards changes nothing here.
+        changes = msgspec.json.decode(msgspec.json.encode(event.changes), type=dict[str, object])
+        event = msgspec.structs.replace(event, changes=changes)
+        self._content.events.append(StoredEvent(len(self._content.events) + 1, event))
+        self._undo.append(self._content.events.pop)
+
+    def add_reply(self, reply: StoredReply) -> None:
+        place = (reply.caller_id, reply.request_id)
+        if place in self._content.replies:
+            raise ValueError(f"caller {reply.caller_id} has a reply under this request id already")
+        self._set(self._content.replies, place, reply)
+
+    def drop_replies(self, before_ms: int) -> None:
+        for place in [place for place, reply in self._content.replies.items() if reply.created_at_ms < before_ms]:
+            self._pop(self._content.replies, place)
+
+    def record_use(self, used_at_ms: Mapping[str, int]) -> None:
+        for key_id, at_ms in used_at_ms.items():
+            if key_id in self._content.keys:
+                self._set(self._content.used, key_id, max(at_ms, self._content.used.get(key_id, at_ms)))
+
+    def _set(self, table: dict[K, V], place: K, value: V) -> None:
+        if place in table:
+            self._undo.append(lambda old=table[place]: table.__setitem__(place, old))  # type: ignore[misc]
+        else:
+            self._undo.append(lambda: table.__delitem__(place))
+        table[place] = value
+
+    def _pop(self, table: dict[K, V], place: K) -> None:
+        old = table.pop(place)
+        self._undo.append(lambda: table.__setitem__(place, old))
+
+
+class MemoryIndex:
+    """A look-up that reads the store itself."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def find(self, digest: bytes) -> Lineage | None:
+        return self._store.find(digest)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class MemoryStore:
+    """One lock: reads and writes wait for each other."""
+
+    def __init__(self) -> None:
+        self._content = _Content()
+        self._lock = Lock()
+
+    def read(self, work: Callable[[Reader], T]) -> T:
+        with self._lock:
+            return work(MemoryReader(self._content))
+
+    def write(self, work: Callable[[Writer], T]) -> T:
+        with self._lock:
+            writer = MemoryWriter(self._content)
+            try:
+                return work(writer)
+            except BaseException:
+                writer.roll_back()
+                raise
+
+    def find(self, digest: bytes) -> Lineage | None:
+        with self._lock:
+            return MemoryReader(self._content).find(digest)
+
+    def open_index(self) -> MemoryIndex:
+        return MemoryIndex(self)
+
+    def check(self) -> None:
+        """Memory is always there."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _matches(query: KeyQuery, line: Lineage, used: Mapping[str, int]) -> bool:
+    key = line.key
+    before, unused_since = query.expires_before_ms, query.last_used_before_ms
+    return (
+        (query.name is None or ascii_lower(query.name) in ascii_lower(key.name))
+        and (query.status is None or line.state_at(query.now_ms) is query.status)
+        and (query.resource is None or any(s.resource == query.resource and s.level for s in key.scopes))
+        and (query.created_by is None or key.parent_id == query.created_by)
+        and (before is None or (key.expires_at_ms is not None and key.expires_at_ms < before))
+        and (unused_since is None or used.get(key.id, key.created_at_ms) < unused_since)
+    )

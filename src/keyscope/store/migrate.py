@@ -1,0 +1,89 @@
+"""Numbered steps from an empty file to the schema of this version, one transaction each.
+
+``PRAGMA user_version`` is the number of the last step applied, and ``PRAGMA application_id`` says that the file is
+ours. Both are part of the step's transaction. Steps that were released are never edited: add another one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from keyscope.store.trouble import unusable
+
+APPLICATION_ID = 0x4B657953
+"""“KeyS”."""
+
+
+def steps() -> tuple[str, ...]:
+    """The scripts in order; step n is at n - 1."""
+    folder = files("keyscope.store") / "migrations"
+    scripts = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return tuple(script.read_text(encoding="utf-8") for script in scripts)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The number of the last step that the file has seen; 0 for an empty file."""
+    number: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return number
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether the file holds nothing at all."""
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return objects == 0 and _application(connection) == 0 and version(connection) == 0
+
+
+def check_ours(connection: sqlite3.Connection, path: Path, known: int) -> None:
+    """Refuse the database of another program, and one of a newer Keyscope."""
+    if is_empty(connection):
+        return
+    if _application(connection) != APPLICATION_ID:
+        raise unusable(f"The file {path} is a SQLite database, but not Keyscope's. Name another file.")
+    found = version(connection)
+    if found > known:
+        raise unusable(
+            f"The database {path} has schema version {found}; this Keyscope knows versions up to {known}."
+            " Upgrade Keyscope, or restore a backup from before the database was upgraded."
+        )
+
+
+def migrate(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
+    """Apply the steps that the file has not seen."""
+    for number, script in enumerate(scripts, start=1):
+        if version(connection) < number:
+            _apply(connection, number, script)
+
+
+def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have applied the step while this one waited for the lock.
+        if version(connection) < number:
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    # Not executescript: it commits first, and would break the step's one transaction in two.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        raise ValueError("a migration ends in the middle of a statement")
+
+
+def _application(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    return number

@@ -1,0 +1,115 @@
+"""A KeyQuery in SQL. Values travel as parameters; the text is put together from the constants below.
+
+``status`` is found from the top down: the keys that are stopped on their own, then the keys below them that are not.
+A key has one parent, so each appears at most once, with the state of the nearest obstacle, as Lineage.state_at says.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from keyscope.authority.ports import KeyQuery
+from keyscope.model.key import State
+
+KEYS = "SELECT record FROM keys"
+"""Rows of one column, for rows.key_of."""
+
+KEY_BY_ID = f"{KEYS} WHERE id = ?"
+KEY_BY_DIGEST = f"{KEYS} WHERE digest = ?"
+
+ADD_KEY = (
+    "INSERT INTO keys (digest, record, id, account_id, kind, parent_id, name, scopes,"
+    " created_at_ms, expires_at_ms, suspended_at_ms, revoked_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+"""With a row of rows.key_row."""
+
+REPLACE_KEY = (
+    "UPDATE keys SET (digest, record, id, account_id, kind, parent_id, name, scopes,"
+    " created_at_ms, expires_at_ms, suspended_at_ms, revoked_at_ms) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " WHERE id = ? AND account_id = ? AND kind = ?"
+)
+"""With a row of rows.key_row, and what stays the same."""
+
+_BELOW = """
+WITH RECURSIVE below(descendant_id) AS (
+    SELECT id FROM keys WHERE parent_id = ?
+    UNION
+    SELECT id FROM keys JOIN below ON parent_id = descendant_id
+)
+"""
+DESCENDANTS = f"{_BELOW} {KEYS} JOIN below ON id = descendant_id ORDER BY id"
+
+_STOPPED = """
+WITH RECURSIVE stopped(stopped_id, state) AS (
+    SELECT id, CASE WHEN revoked_at_ms IS NOT NULL THEN 'revoked'
+                    WHEN expires_at_ms <= :now_ms THEN 'expired'
+                    ELSE 'suspended' END
+    FROM keys
+    WHERE revoked_at_ms IS NOT NULL OR expires_at_ms <= :now_ms OR suspended_at_ms IS NOT NULL
+    UNION ALL
+    SELECT id, state FROM stopped JOIN keys ON parent_id = stopped_id
+    WHERE revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > :now_ms) AND suspended_at_ms IS NULL
+)
+"""
+
+_COUNT = "SELECT count(*) FROM keys"
+_KEPT_TOTAL = "SELECT coalesce(sum(total), 0) FROM key_totals"
+
+_CONDITIONS = {
+    "name": "instr(lower(name), :name) > 0",
+    "resource": "(instr(' ' || scopes || ' ', :readable) > 0 OR instr(' ' || scopes || ' ', :writable) > 0)",
+    "created_by": "parent_id = :created_by",
+    "expires_before_ms": "expires_at_ms < :expires_before_ms",
+    "last_used_before_ms": "coalesce((SELECT used_at_ms FROM key_usage WHERE key_id = id), created_at_ms)"
+    " < :last_used_before_ms",
+}
+"""By the field of KeyQuery that calls for each."""
+
+
+class Listing(NamedTuple):
+    """The two statements of a list, and their parameters."""
+
+    page: str
+    total: str
+    parameters: dict[str, object]
+
+
+def listing(query: KeyQuery) -> Listing:
+    """The page has one row more than the limit if there are further pages."""
+    conditions = ["account_id = :account_id", "kind = :kind"]
+    conditions += [sql for field, sql in _CONDITIONS.items() if getattr(query, field) is not None]
+    if query.status is State.ACTIVE:
+        conditions.append("id NOT IN (SELECT stopped_id FROM stopped)")
+    elif query.status is not None:
+        conditions.append("id IN (SELECT stopped_id FROM stopped WHERE state = :status)")
+    all_pages = " AND ".join(conditions)
+    this_page = all_pages if query.starting_after is None else f"{all_pages} AND id < :starting_after"
+    start = _STOPPED if query.status is not None else ""
+    count = _KEPT_TOTAL if len(conditions) == 2 else f"{start} {_COUNT}"
+    return Listing(
+        page=f"{start} {KEYS} WHERE {this_page} ORDER BY id DESC LIMIT :limit + 1",
+        total=f"{count} WHERE {all_pages}",
+        parameters=_parameters(query),
+    )
+
+
+def _parameters(query: KeyQuery) -> dict[str, object]:
+    return {
+        "account_id": query.account_id,
+        "kind": query.kind.value,
+        "now_ms": query.now_ms,
+        "limit": query.limit,
+        "starting_after": query.starting_after,
+        "name": ascii_lower(query.name or ""),
+        "status": query.status.value if query.status is not None else None,
+        "readable": f" {query.resource}:read ",
+        "writable": f" {query.resource}:write ",
+        "created_by": query.created_by,
+        "expires_before_ms": query.expires_before_ms,
+        "last_used_before_ms": query.last_used_before_ms,
+    }
+
+
+def ascii_lower(text: str) -> str:
+    """Lower case for A-Z alone, as SQLite's own ``lower`` does it."""
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")

@@ -1,0 +1,128 @@
+"""What a use case may do inside one SQLite transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from keyscope.authority.ports import Account, KeyPage, KeyQuery, StoredEvent, StoredReply
+from keyscope.model.event import Event
+from keyscope.model.key import Key, Lineage
+from keyscope.store import query as sql
+from keyscope.store import rows
+from keyscope.store.line import ancestors, check_parent
+
+
+class SqliteReader:
+    """A consistent view: everything is read in one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def accounts(self) -> list[Account]:
+        found = self._connection.execute("SELECT id, name, created_at_ms FROM accounts ORDER BY created_at_ms, id")
+        return [rows.account_of(row) for row in found]
+
+    def key(self, key_id: str) -> Key | None:
+        row = self._one(sql.KEY_BY_ID, key_id)
+        return rows.key_of(row[0]) if row is not None else None
+
+    def lineage(self, key_id: str) -> Lineage | None:
+        key = self.key(key_id)
+        return Lineage(key, ancestors(key, self.key)) if key is not None else None
+
+    def keys(self, query: KeyQuery) -> KeyPage:
+        page, total, parameters = sql.listing(query)
+        found = [rows.key_of(record) for (record,) in self._connection.execute(page, parameters)]
+        known: dict[str, Key | None] = {}
+
+        def by_id(key_id: str) -> Key | None:
+            if key_id not in known:
+                known[key_id] = self.key(key_id)
+            return known[key_id]
+
+        items = tuple(Lineage(key, ancestors(key, by_id)) for key in found[: query.limit])
+        count: int = self._connection.execute(total, parameters).fetchone()[0]
+        return KeyPage(items, len(found) > query.limit, count)
+
+    def descendants(self, key_id: str) -> list[Key]:
+        found = self._connection.execute(sql.DESCENDANTS, (key_id,))
+        return [key for (record,) in found if (key := rows.key_of(record)).id != key_id]
+
+    def last_used_ms(self, key_id: str) -> int | None:
+        row = self._one("SELECT used_at_ms FROM key_usage WHERE key_id = ?", key_id)
+        return row[0] if row is not None else None
+
+    def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
+        found = self._connection.execute(
+            "SELECT number, kind, at_ms, account_id, key_id, chain, peer, request_id, changes FROM events"
+            " WHERE account_id = ? AND number > ? ORDER BY number LIMIT ?",
+            (account_id, after, limit),
+        )
+        return [rows.event_of(row) for row in found]
+
+    def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
+        row = self._one(
+            "SELECT caller_id, request_id, request_digest, sealed, created_at_ms FROM replies"
+            " WHERE caller_id = ? AND request_id = ?",
+            caller_id,
+            request_id,
+        )
+        return rows.reply_of(row) if row is not None else None
+
+    def _one(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._connection.execute(statement, parameters).fetchone()
+        return row
+
+
+class SqliteWriter(SqliteReader):
+    """A write transaction. ``last_event`` is the number of the last event that it added."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.last_event = 0
+
+    def add_account(self, account: Account) -> None:
+        row = (account.id, account.name, account.created_at_ms)
+        self._change("INSERT INTO accounts VALUES (?, ?, ?)", row, f"account {account.id} is there already")
+
+    def add_key(self, key: Key) -> None:
+        check_parent(key, self.key)
+        refusal = f"the id or digest of key {key.id} is there already, or its account is not"
+        self._change(sql.ADD_KEY, rows.key_row(key), refusal)
+
+    def replace_key(self, key: Key) -> None:
+        refusal = f"the digest of key {key.id} is another key's, or its parent is not in the store"
+        same = (key.id, key.account_id, key.kind.value)
+        changed = self._change(sql.REPLACE_KEY, (*rows.key_row(key), *same), refusal).rowcount
+        if not changed:
+            raise KeyError(key.id)
+
+    def add_event(self, event: Event) -> None:
+        added = self._connection.execute(
+            "INSERT INTO events (kind, at_ms, account_id, key_id, chain, peer, request_id, changes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows.event_row(event),
+        )
+        self.last_event = added.lastrowid or 0
+
+    def add_reply(self, reply: StoredReply) -> None:
+        refusal = f"caller {reply.caller_id} has a reply under this request id already"
+        self._change("INSERT INTO replies VALUES (?, ?, ?, ?, ?)", rows.reply_row(reply), refusal)
+
+    def drop_replies(self, before_ms: int) -> None:
+        self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
+
+    def record_use(self, used_at_ms: Mapping[str, int]) -> None:
+        self._connection.executemany(
+            "INSERT INTO key_usage SELECT id, ? FROM keys WHERE id = ?"
+            " ON CONFLICT (key_id) DO UPDATE SET used_at_ms = max(used_at_ms, excluded.used_at_ms)",
+            [(at_ms, key_id) for key_id, at_ms in used_at_ms.items()],
+        )
+
+    def _change(self, statement: str, row: rows.Row, refusal: str) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement, row)
+        except sqlite3.IntegrityError as error:
+            raise ValueError(refusal) from error

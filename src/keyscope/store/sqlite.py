@@ -1,0 +1,147 @@
+"""The store in one SQLite file: WAL, durable on commit, one writer at a time, readers that never wait.
+
+``read`` and ``write`` may be called from any thread. A write that returned is on the disk; one that raised left
+nothing behind.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+from keyscope.authority.ports import Reader, Writer
+from keyscope.errors import StoreUnavailable
+from keyscope.store.connect import Link, database_id, is_in_place, reading
+from keyscope.store.index import SqliteIndex, data_version
+from keyscope.store.marker import Marker
+from keyscope.store.prepare import prepare
+from keyscope.store.session import SqliteReader, SqliteWriter
+from keyscope.store.trouble import closing_the_gate
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a write waits for another process, or another thread, to finish its own."""
+
+
+class SqliteStore:
+    """Use ``open``."""
+
+    def __init__(self, path: Path, writer: Link, marker: Marker, busy_timeout_s: float) -> None:
+        self.path = path
+        self._writer = writer
+        self._marker = marker
+        self._busy_timeout_s = busy_timeout_s
+        self._id = database_id(writer.connection)
+        self._write_lock = Lock()
+        self._idle: list[Link] = []
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, map_wal_index: bool = True) -> SqliteStore:
+        """Open, creating and migrating as needed. Raises ConfigurationError if the database cannot be used.
+
+        Without ``map_wal_index`` the indexes ask SQLite for changes, which is slower and works everywhere.
+        """
+        # SQLite follows links before it names the -wal and -shm files, so the marker must too.
+        path = path.resolve()
+        marker = Marker(path)
+        writer = prepare(path, marker, busy_timeout_s)
+        if map_wal_index:
+            writer.wal.map()
+        return cls(path, writer, marker, busy_timeout_s)
+
+    def read(self, work: Callable[[Reader], T]) -> T:
+        """Run ``work`` on a consistent view."""
+        with closing_the_gate(), self._reader() as connection:
+            connection.execute("BEGIN")
+            try:
+                return work(SqliteReader(connection))
+            finally:
+                _roll_back(connection)
+
+    def write(self, work: Callable[[Writer], T]) -> T:
+        """Run ``work`` in a transaction, commit durably, return its result. An exception rolls everything back."""
+        if not self._write_lock.acquire(timeout=self._busy_timeout_s):
+            raise StoreUnavailable("another thread of this process has been writing for too long")
+        try:
+            self._check_in_place()
+            with closing_the_gate():
+                return self._transaction(work)
+        finally:
+            self._write_lock.release()
+
+    def _transaction(self, work: Callable[[Writer], T]) -> T:
+        connection = self._writer.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            writer = SqliteWriter(connection)
+            result = work(writer)
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+        if writer.last_event:
+            self._marker.raise_to(writer.last_event)
+        return result
+
+    def open_index(self) -> SqliteIndex:
+        """A look-up for the calling thread, with a connection of its own."""
+        with closing_the_gate():
+            link = self._link()
+            stamp = link.wal.reader() or data_version(link.connection)
+            return SqliteIndex(link.connection, stamp, link.close)
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the store cannot be read now, or is no longer the one that was opened."""
+        self._check_in_place()
+        if not self._writer.wal.in_place():
+            raise StoreUnavailable(f"the -shm file of {self.path} was removed or replaced while in use")
+        with closing_the_gate(), self._reader() as connection:
+            if database_id(connection) != self._id:
+                raise StoreUnavailable(f"the database {self.path} has another id than when it was opened")
+
+    def close(self) -> None:
+        """Close. Indexes that were opened stay open until they are closed themselves."""
+        with self._write_lock:
+            self._closed = True
+            self._writer.close()
+            self._marker.close()
+            while self._idle:
+                self._idle.pop().close()
+
+    def _check_in_place(self) -> None:
+        # A commit to a file that was unlinked or replaced would be acknowledged and then be lost.
+        if not is_in_place(self.path, self._writer.wal):
+            raise StoreUnavailable(f"the database {self.path} is no longer the file that was opened")
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        link = self._borrow()
+        try:
+            yield link.connection
+        finally:
+            self._idle.append(link)
+            if self._closed:
+                self._idle.pop().close()
+
+    def _borrow(self) -> Link:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._link()
+
+    def _link(self) -> Link:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        return reading(self.path, self._busy_timeout_s, self._writer.wal)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # SQLite has rolled back on its own after some errors (a full disk, for one).
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

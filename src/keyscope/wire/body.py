@@ -1,0 +1,59 @@
+"""Read a request body that must be looked at: bounded in size and time, JSON only."""
+
+from __future__ import annotations
+
+import asyncio
+
+from keyscope.errors import BadRequest, Fault, TimedOut, TooLarge, UnsupportedMediaType
+from keyscope.wire.asgi import RawHeaders, Receive
+
+_JSON_PARAMETERS = ("", "charset=utf-8", 'charset="utf-8"')
+
+
+async def read_json_bytes(receive: Receive, headers: RawHeaders, limit: int, timeout_s: float) -> bytes:
+    """The whole body of a request that carries JSON or nothing.
+
+    ``limit`` is in bytes. Raises UnsupportedMediaType, TooLarge (from Content-Length already, before anything is
+    read), TimedOut, and BadRequest if the body ends early.
+    """
+    length = _declared_length(headers)
+    if length is not None and length > limit:
+        raise TooLarge(f"{length} bytes declared, {limit} allowed")
+    try:
+        async with asyncio.timeout(timeout_s):
+            body = await _read(receive, limit)
+    except TimeoutError:
+        raise TimedOut(f"no whole body within {timeout_s} s") from None
+    if body:
+        _check_media_type(headers)
+    return body
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("cut", [Fault("body", "the body is malformed or ended early")])
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise TooLarge(f"more than {limit} bytes")
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _declared_length(headers: RawHeaders) -> int | None:
+    values = [value for name, value in headers if name == b"content-length"]
+    if len(values) != 1 or not values[0].isdigit():
+        return None
+    return int(values[0][:20])
+
+
+def _check_media_type(headers: RawHeaders) -> None:
+    types = [value for name, value in headers if name == b"content-type"]
+    kind, _, parameter = (types[0] if len(types) == 1 else b"").decode("latin-1").lower().partition(";")
+    coded = any(name == b"content-encoding" for name, _ in headers)
+    if coded or kind.strip() != "application/json" or parameter.strip() not in _JSON_PARAMETERS:
+        raise UnsupportedMediaType

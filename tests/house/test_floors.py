@@ -1,0 +1,166 @@
+"""The import floors: a file imports only from floors below, or from a file before it on its own floor.
+
+The map knows every file. A new file is added here first.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "keyscope"
+
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("__init__", "errors"),
+    (
+        "model",
+        "model.scope",
+        "model.secret",
+        "model.token",
+        "model.ident",
+        "model.key",
+        "model.body",
+        "model.operation",
+        "model.access",
+        "model.decision",
+        "model.event",
+    ),
+    (
+        "policy",
+        "policy.source",
+        "policy.rows",
+        "policy.document",
+        "policy.overlaps",
+        "policy.findings",
+        "policy.openapi",
+        "policy.annotated",
+        "policy.check",
+        "policy.diff",
+        "policy.own",
+        "authority",
+        "authority.ports",
+        "authority.bounds",
+        "authority.replay",
+        "authority.mint",
+        "authority.bootstrap",
+        "authority.lifecycle",
+        "authority.verify",
+        "authority.explain",
+    ),
+    (
+        "store",
+        "store.trouble",
+        "store.rows",
+        "store.line",
+        "store.query",
+        "store.memory",
+        "store.walindex",
+        "store.index",
+        "store.marker",
+        "store.migrate",
+        "store.connect",
+        "store.prepare",
+        "store.session",
+        "store.sqlite",
+        "store.open",
+    ),
+    (
+        "wire",
+        "wire.bearer",
+        "wire.codec",
+        "wire.target",
+        "wire.problem",
+        "wire.refusal",
+        "wire.asgi",
+        "wire.call",
+        "wire.body",
+        "gate",
+        "gate.admit",
+        "gate.forward",
+        "gate.headers",
+        "gate.exchange",
+        "gate.upstream",
+        "gate.proxy",
+        "gate.websocket",
+        "api",
+        "api.requests",
+        "api.replies",
+        "api.documented",
+        "api.caller",
+        "api.keys",
+        "api.me",
+        "api.verify",
+        "api.service",
+        "api.app",
+    ),
+    (
+        "settings",
+        "system",
+        "application",
+        "server",
+        "cli",
+        "cli.options",
+        "cli.output",
+        "cli.client",
+        "cli.serve",
+        "cli.keys",
+        "cli.ask",
+        "cli.policy",
+        "cli.doctor",
+        "cli.completion",
+        "cli.main",
+        "__main__",
+    ),
+)
+
+ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
+
+# What a floor never does, by the libraries it must not know.
+NEVER = {
+    "model": ("time", "os", "secrets", "random", "sqlite3", "socket", "asyncio", "fastapi", "aiohttp", "pydantic"),
+    "policy": ("fastapi", "starlette", "aiohttp", "httpx", "sqlite3", "asyncio"),
+    "authority": ("sqlite3", "fastapi", "starlette", "aiohttp", "pydantic", "asyncio", "time", "secrets"),
+    "store": ("fastapi", "starlette", "aiohttp", "pydantic"),
+    "gate": ("fastapi", "starlette", "sqlite3", "pydantic"),
+    "api": ("sqlite3", "aiohttp"),
+}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+FILES = {_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            found |= {f"{module}.{alias.name}" for alias in node.names} | {module}
+    return found
+
+
+def test_the_map_knows_every_file() -> None:
+    assert sorted(FILES) == sorted(ORDER)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_imports_go_down(name: str) -> None:
+    own = {found.removeprefix("keyscope.") for found in _imports(FILES[name]) if found.startswith("keyscope.")}
+    for imported in own & set(ORDER):
+        assert ORDER[imported] < ORDER[name], f"{name} imports {imported}, which stands above it"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_floor_leaves_out_what_it_must_not_know(name: str) -> None:
+    forbidden = NEVER.get(name.split(".")[0], ())
+    roots = {found.split(".")[0] for found in _imports(FILES[name])}
+    assert not roots & set(forbidden)

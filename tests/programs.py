@@ -1,0 +1,71 @@
+"""Tests that need a program beside Python (Node, nginx) say so with ``requires_program``.
+
+Where the program is missing such a test is left out of the run, and the summary says so in a line of its own; with
+``CI`` set it fails instead, so that nothing goes unproved there without notice.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+
+import pytest
+
+_MARK = "requires_program"
+_SYSTEM_PROGRAMS = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def requires_program(name: str) -> pytest.MarkDecorator:
+    """Marks a test that starts this program."""
+    return getattr(pytest.mark, _MARK)(name)  # type: ignore[no-any-return]  # marks are made by attribute
+
+
+def find_program(name: str) -> str | None:
+    """Where the program is, looked for in the places of system programs too."""
+    return shutil.which(name) or shutil.which(name, path=_SYSTEM_PROGRAMS)
+
+
+def program(name: str) -> str:
+    """Where the program is. For tests that are marked, and so run only if it is there."""
+    found = find_program(name)
+    assert found is not None, f"{name} is not installed"
+    return found
+
+
+def is_ci(environment: Mapping[str, str]) -> bool:
+    return environment.get("CI", "") not in ("", "0", "false")
+
+
+def missing(item: pytest.Item) -> list[str]:
+    """The programs that a test needs and this machine lacks."""
+    names = [str(mark.args[0]) for mark in item.iter_markers(_MARK)]
+    return [name for name in names if find_program(name) is None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{_MARK}(name): starts a program that may not be installed")
+    config.stash[_LEFT_OUT] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if is_ci(os.environ):
+        return
+    left_out = [item for item in items if missing(item)]
+    for item in left_out:
+        for name in missing(item):
+            counts = config.stash[_LEFT_OUT]
+            counts[name] = counts.get(name, 0) + 1
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in missing(item):
+        pytest.fail(f"this test needs {name}, which is not installed; install it, or unset CI to leave the test out")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name, count in config.stash[_LEFT_OUT].items():
+        terminalreporter.write_line(f"LEFT OUT: {count} tests, because {name} is not installed", yellow=True)
