@@ -46,7 +46,9 @@ def _pip() -> list[str]:
 def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed; is the package registry reachable?\n{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"{' '.join(command)} failed; is the package registry reachable?\n{done.stdout}{done.stderr}"
+        )
 
 
 def _is_done(folder: Path, wanted: Path) -> bool:

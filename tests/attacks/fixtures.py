@@ -19,7 +19,7 @@ from keyscope.store.open import open_store
 from keyscope.system import SystemEntropy
 from tests.live import Live
 
-NINE = "devboxes snapshots blueprints benchmarks scenarios agents objects secrets account".split()
+NINE = "devboxes blueprints snapshots objects benchmarks scenarios repo_connections agents account".split()
 
 GRANTS: dict[str, tuple[str, ...]] = {
     "valid-read": ("devboxes:read",),

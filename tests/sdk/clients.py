@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.sdks import node, old_python
+
 from tests.programs import program
 
 HERE = Path(__file__).parent

@@ -184,7 +184,7 @@ def test_a_record_with_a_wrong_checksum_is_refused(store: SqliteStore, path: Pat
 
 def test_a_record_under_another_digest_is_refused(store: SqliteStore, path: Path) -> None:
     with sqlite3.connect(path) as other:
-        other.execute("UPDATE keys SET digest = ? WHERE id = 'key_2'", (digest("another"),))
+        other.execute("UPDATE records SET digest = ? WHERE digest = ?", (digest("another"), digest("key_2")))
     other.close()
     with pytest.raises(StoreUnavailable, match="another key"):
         found(store, "another")
@@ -193,10 +193,10 @@ def test_a_record_under_another_digest_is_refused(store: SqliteStore, path: Path
 def _forge(path: Path, key_id: str, old: bytes, new: bytes, *, checksum: bool = True) -> None:
     """Change a record as a newer program, or as a bad disk, would."""
     connection = sqlite3.connect(path)
-    (record,) = connection.execute("SELECT record FROM keys WHERE id = ?", (key_id,)).fetchone()
+    (record,) = connection.execute("SELECT record FROM records WHERE digest = ?", (digest(key_id),)).fetchone()
     assert record.count(old) == 1
     packed = record[:-4].replace(old, new)
     end_ = rows.crc32(packed).to_bytes(4) if checksum else record[-4:]
     with connection:
-        connection.execute("UPDATE keys SET record = ? WHERE id = ?", (packed + end_, key_id))
+        connection.execute("UPDATE records SET record = ? WHERE digest = ?", (packed + end_, digest(key_id)))
     connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -54,7 +55,7 @@ def make_app(desk: Desk) -> FastAPI:
     app.include_router(ServiceRoutes(desk, app).router)
     app.add_exception_handler(Answered, _answered)
     app.add_exception_handler(errors.KeyscopeError, _refused)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(HTTPException, _http_handler(desk.verifier.methods))
     app.add_exception_handler(Exception, _broken)
     app.openapi = lambda: _document(app, desk)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
@@ -78,12 +79,18 @@ async def _refused(_: Request, error: Exception) -> Response:
     return _respond(answer(error))
 
 
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  (registered for this type alone)
-    if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "").split(", ")
+def _http_handler(methods: Callable[[str], Sequence[str]]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers the router's own 404 and 405."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  (registered for this type alone)
+        if error.status_code != 405:
+            return _respond(answer(errors.NotFound()))
+        # The router names only the methods of the first route that fits; the table knows all.
+        allow = methods(request.url.path) or (error.headers or {}).get("Allow", "").split(", ")
         return _respond(answer(errors.MethodNotAllowed(), allow=allow))
-    return _respond(answer(errors.NotFound()))
+
+    return handle
 
 
 async def _broken(_: Request, error: Exception) -> Response:

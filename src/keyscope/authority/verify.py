@@ -27,6 +27,7 @@ class Verifier:
     def __init__(self, index: Index, table: Table, clock: Clock, barred: set[str]) -> None:
         self._find = index.find
         self.route = table.find
+        self.methods = table.methods
         self._now_ms = clock.now_ms
         self._barred = barred
         self.used: dict[str, int] = {}

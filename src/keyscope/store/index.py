@@ -15,7 +15,7 @@ from keyscope.model.key import Key, Lineage
 from keyscope.store.line import ancestors
 from keyscope.store.query import KEY_BY_DIGEST, KEY_BY_ID
 from keyscope.store.rows import key_of
-from keyscope.store.trouble import unavailable
+from keyscope.store.trouble import TROUBLE, unavailable
 
 MOST_KEPT = 65_536
 """Lineages kept at once; when there are more, all are forgotten. About 1 KiB each."""
@@ -42,11 +42,12 @@ class SqliteIndex:
                 self._forget()
                 self._seen = stamp
             return self._lineages.get(digest) or self._look_up(digest)
-        except sqlite3.Error as error:
+        except TROUBLE as error:
             raise unavailable(error) from error
 
     def close(self) -> None:
         self._forget()
+        self._stamp = _closed
         self._on_close()
 
     def _look_up(self, digest: bytes) -> Lineage | None:
@@ -91,6 +92,10 @@ class SqliteIndex:
         self._seen = None
         self._lineages.clear()
         self._keys.clear()
+
+
+def _closed() -> object:
+    raise StoreUnavailable("the index is closed")
 
 
 def data_version(connection: sqlite3.Connection) -> Callable[[], object]:

@@ -21,6 +21,8 @@ CHECKED_WHOLE_BELOW = 64 << 20
 
 _SCHEMA = (
     f"{KEYS} LIMIT 1",
+    "SELECT id, account_id, kind, parent_id, name, scopes, created_at_ms, expires_at_ms FROM keys LIMIT 1",
+    "SELECT suspended_at_ms, revoked_at_ms FROM keys LIMIT 1",
     "SELECT id, name, created_at_ms FROM accounts LIMIT 1",
     "SELECT number, kind, at_ms, account_id, key_id, chain, peer, request_id, changes FROM events LIMIT 1",
     "SELECT caller_id, request_id, request_digest, sealed, created_at_ms FROM replies LIMIT 1",

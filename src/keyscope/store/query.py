@@ -11,24 +11,18 @@ from typing import NamedTuple
 from keyscope.authority.ports import KeyQuery
 from keyscope.model.key import State
 
-KEYS = "SELECT record FROM keys"
+KEYS = "SELECT record FROM keys JOIN records USING (digest)"
 """Rows of one column, for rows.key_of."""
 
 KEY_BY_ID = f"{KEYS} WHERE id = ?"
-KEY_BY_DIGEST = f"{KEYS} WHERE digest = ?"
+KEY_BY_DIGEST = "SELECT record FROM records WHERE digest = ?"
 
-ADD_KEY = (
-    "INSERT INTO keys (digest, record, id, account_id, kind, parent_id, name, scopes,"
-    " created_at_ms, expires_at_ms, suspended_at_ms, revoked_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-"""With a row of rows.key_row."""
-
+ADD_KEY = "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 REPLACE_KEY = (
-    "UPDATE keys SET (digest, record, id, account_id, kind, parent_id, name, scopes,"
-    " created_at_ms, expires_at_ms, suspended_at_ms, revoked_at_ms) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " WHERE id = ? AND account_id = ? AND kind = ?"
+    "UPDATE keys SET (id, digest, account_id, kind, parent_id, name, scopes, created_at_ms,"
+    " expires_at_ms, suspended_at_ms, revoked_at_ms) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
 )
-"""With a row of rows.key_row, and what stays the same."""
+"""Both with a row of rows.key_row."""
 
 _BELOW = """
 WITH RECURSIVE below(descendant_id) AS (

@@ -31,13 +31,19 @@ _unpack = msgspec.msgpack.Decoder().decode
 
 
 def key_row(key: Key) -> Row:
-    """The columns of ``keys``: the record, and those to find it by."""
+    """The columns of ``keys``."""
     scopes = " ".join(map(str, key.scopes))
-    ids = (key.id, key.account_id, key.kind.value, key.parent_id)
+    what = (key.id, key.digest, key.account_id, key.kind.value, key.parent_id, key.name, scopes)
+    return (*what, key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
+
+
+def record_of(key: Key) -> bytes:
+    """The whole key, and its checksum."""
+    scopes = " ".join(map(str, key.scopes))
+    what = (key.digest, key.id, key.account_id, key.kind.value, key.parent_id, key.name, key.hint, scopes)
     times = (key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
-    packed = _pack((key.digest, *ids, key.name, key.hint, scopes, *times, key.revoked_reason))
-    record = packed + crc32(packed).to_bytes(_CHECKSUM_BYTES)
-    return (key.digest, record, *ids, key.name, scopes, *times)
+    packed = _pack((*what, *times, key.revoked_reason))
+    return packed + crc32(packed).to_bytes(_CHECKSUM_BYTES)
 
 
 def key_of(record: bytes) -> Key:

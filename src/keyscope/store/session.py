@@ -84,20 +84,31 @@ class SqliteWriter(SqliteReader):
         self.last_event = 0
 
     def add_account(self, account: Account) -> None:
+        if self._one("SELECT 1 FROM accounts WHERE id = ?", account.id) is not None:
+            raise ValueError(f"account {account.id} is there already")
         row = (account.id, account.name, account.created_at_ms)
-        self._change("INSERT INTO accounts VALUES (?, ?, ?)", row, f"account {account.id} is there already")
+        self._connection.execute("INSERT INTO accounts VALUES (?, ?, ?)", row)
 
     def add_key(self, key: Key) -> None:
         check_parent(key, self.key)
-        refusal = f"the id or digest of key {key.id} is there already, or its account is not"
-        self._change(sql.ADD_KEY, rows.key_row(key), refusal)
+        if self.key(key.id) is not None or self._one(sql.KEY_BY_DIGEST, key.digest) is not None:
+            raise ValueError(f"the id or digest of key {key.id} is there already")
+        if self._one("SELECT 1 FROM accounts WHERE id = ?", key.account_id) is None:
+            raise ValueError(f"the account of key {key.id} is not in the store")
+        self._connection.execute("INSERT INTO records VALUES (?, ?)", (key.digest, rows.record_of(key)))
+        self._connection.execute(sql.ADD_KEY, rows.key_row(key))
 
     def replace_key(self, key: Key) -> None:
-        refusal = f"the digest of key {key.id} is another key's, or its parent is not in the store"
-        same = (key.id, key.account_id, key.kind.value)
-        changed = self._change(sql.REPLACE_KEY, (*rows.key_row(key), *same), refusal).rowcount
-        if not changed:
+        old = self.key(key.id)
+        if old is None or (old.account_id, old.kind) != (key.account_id, key.kind):
             raise KeyError(key.id)
+        if key.digest != old.digest and self._one(sql.KEY_BY_DIGEST, key.digest) is not None:
+            raise ValueError(f"the digest of key {key.id} is another key's")
+        if key.parent_id is not None and self.key(key.parent_id) is None:
+            raise ValueError(f"the parent of key {key.id} is not in the store")
+        record = (key.digest, rows.record_of(key), old.digest)
+        self._connection.execute("UPDATE records SET (digest, record) = (?, ?) WHERE digest = ?", record)
+        self._connection.execute(sql.REPLACE_KEY, (*rows.key_row(key), key.id))
 
     def add_event(self, event: Event) -> None:
         added = self._connection.execute(
@@ -108,8 +119,9 @@ class SqliteWriter(SqliteReader):
         self.last_event = added.lastrowid or 0
 
     def add_reply(self, reply: StoredReply) -> None:
-        refusal = f"caller {reply.caller_id} has a reply under this request id already"
-        self._change("INSERT INTO replies VALUES (?, ?, ?, ?, ?)", rows.reply_row(reply), refusal)
+        if self.reply(reply.caller_id, reply.request_id) is not None:
+            raise ValueError(f"caller {reply.caller_id} has a reply under this request id already")
+        self._connection.execute("INSERT INTO replies VALUES (?, ?, ?, ?, ?)", rows.reply_row(reply))
 
     def drop_replies(self, before_ms: int) -> None:
         self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
@@ -120,9 +132,3 @@ class SqliteWriter(SqliteReader):
             " ON CONFLICT (key_id) DO UPDATE SET used_at_ms = max(used_at_ms, excluded.used_at_ms)",
             [(at_ms, key_id) for key_id, at_ms in used_at_ms.items()],
         )
-
-    def _change(self, statement: str, row: rows.Row, refusal: str) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, row)
-        except sqlite3.IntegrityError as error:
-            raise ValueError(refusal) from error

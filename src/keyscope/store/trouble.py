@@ -9,6 +9,9 @@ from pathlib import Path
 
 from keyscope.errors import ConfigurationError, Fault, StoreUnavailable
 
+TROUBLE = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises. Its words may quote a damaged schema, and then Python cannot even read the complaint."""
+
 _RESTORE = "Restore it from a backup."
 
 
@@ -22,11 +25,11 @@ def closing_the_gate() -> Iterator[None]:
     """While running, whatever SQLite has to complain of means that the store cannot be used now."""
     try:
         yield
-    except sqlite3.Error as error:
+    except TROUBLE as error:
         raise unavailable(error) from error
 
 
-def unavailable(error: sqlite3.Error) -> StoreUnavailable:
+def unavailable(error: Exception) -> StoreUnavailable:
     """The detail is for the log: SQLite's words and its code."""
     return StoreUnavailable(f"{error} ({getattr(error, 'sqlite_errorname', 'no code')})")
 
@@ -36,16 +39,16 @@ def opening(path: Path) -> Iterator[None]:
     """While opening, every complaint of SQLite's becomes a sentence about this file."""
     try:
         yield
-    except sqlite3.Error as error:
+    except TROUBLE as error:
         raise unusable(_sentence(path, error)) from error
 
 
-def _sentence(path: Path, error: sqlite3.Error) -> str:
+def _sentence(path: Path, error: Exception) -> str:
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if primary in _SENTENCES:
         return _SENTENCES[primary].format(path=path)
     # Without a known code the damage shows as a schema that does not parse or lacks what it should have.
-    return f"The database {path} cannot be used: SQLite says “{error}”. If it is damaged: {_RESTORE.lower()}"
+    return f"The database {path} cannot be used and may be damaged: {_RESTORE} SQLite says: {error}"
 
 
 _SENTENCES = {

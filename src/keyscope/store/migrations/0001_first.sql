@@ -14,13 +14,17 @@ CREATE TABLE accounts (
     created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The digest is the primary key of a table without rowid: the gate's look-up is one descent of one B-tree.
--- record is the key, whole and with a checksum (rows.py); it is what is read. The other columns are for finding it.
+-- What the gate reads: one descent of one B-tree of narrow rows. record is the key, whole, with a checksum (rows.py).
+CREATE TABLE records (
+    digest BLOB PRIMARY KEY,
+    record BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- By what keys are found otherwise. Ids sort by age, so this table grows at its end and lists read it in order.
 -- scopes: words like 'devboxes:read objects:none', in the order asked for.
 CREATE TABLE keys (
-    digest BLOB PRIMARY KEY,
-    record BLOB NOT NULL,
-    id TEXT NOT NULL UNIQUE,
+    id TEXT PRIMARY KEY,
+    digest BLOB NOT NULL,
     account_id TEXT NOT NULL REFERENCES accounts (id),
     kind TEXT NOT NULL,
     parent_id TEXT REFERENCES keys (id),
@@ -53,6 +57,11 @@ BEGIN
 END;
 
 CREATE TRIGGER keys_stay BEFORE DELETE ON keys
+BEGIN
+    SELECT RAISE(ABORT, 'keys are revoked, never deleted');
+END;
+
+CREATE TRIGGER records_stay BEFORE DELETE ON records
 BEGIN
     SELECT RAISE(ABORT, 'keys are revoked, never deleted');
 END;

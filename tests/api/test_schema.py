@@ -1,0 +1,66 @@
+"""Schemathesis against the served OpenAPI document: no 5xx, no undocumented status, replies as documented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.live import Live
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+OPERATIONS = [
+    f"{method} {prefix}{rest}"
+    for prefix in ("/v1/restricted_keys", "/v1/apikeys")
+    for method, rest in (("GET", ""), ("POST", ""), ("GET", "/{key_id}"), ("POST", "/{key_id}"))
+] + [
+    "POST /v1/restricted_keys/{key_id}/revoke",
+    "POST /v1/apikeys/{key_id}/revoke",
+    "GET /keyscope/me",
+    "GET /keyscope/can",
+    "GET /keyscope/operations",
+    "POST /keyscope/verify",
+    "GET /keyscope/healthz",
+    "GET /keyscope/readyz",
+]
+
+
+@pytest.fixture(scope="module")
+def document(live: Live) -> Any:
+    return schemathesis.openapi.from_url(f"{live.url}/keyscope/openapi.json")
+
+
+def test_the_document_has_exactly_these_operations(live: Live) -> None:
+    paths = live.call("GET", "/keyscope/openapi.json", "").json()["paths"]
+    served = [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+    assert sorted(served) == sorted(OPERATIONS)
+
+
+GOOD = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS]
+# Nothing can be sent wrongly to an operation that takes nothing.
+BAD = [(op, GenerationMode.NEGATIVE) for op in OPERATIONS if not op.endswith(("/me", "/operations", "z"))]
+
+
+@pytest.mark.parametrize(("operation", "mode"), GOOD + BAD)
+def test_every_operation_answers_as_documented(
+    document: Any, live: Live, operation: str, mode: GenerationMode
+) -> None:
+    method, path = operation.split(" ")
+    strategy = document[path][method].as_strategy(generation_mode=mode)
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(case=strategy)
+    def check(case: Any) -> None:
+        case.call_and_validate(headers={"Authorization": f"Bearer {live.first}"}, checks=CHECKS)
+
+    check()

@@ -1,0 +1,33 @@
+"""Every attack row that applies gets its verdict from a real server, over raw sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks.differences import DIFFERENCES
+from tests.attacks.rows import FACES, Row, rows_for
+from tests.attacks.runner import Runner, WrongVerdict
+from tests.live import Live
+from tests.recorder import Recorder
+
+CASES = [pytest.param(row, face, id=f"{row.id}-{face}") for face in FACES for row in rows_for(face)]
+
+
+@pytest.fixture(scope="module")
+def runner(live: Live, upstream: Recorder) -> Iterator[Runner]:
+    made = Runner(live, upstream)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("row", "face"), CASES)
+def test_an_attack_row_gets_its_verdict(runner: Runner, row: Row, face: str) -> None:
+    difference = DIFFERENCES.get((row.id, face))
+    if difference is None:
+        runner.run(row, face)
+        return
+    runner.run(row, face, (difference.verdict,))
+    with pytest.raises(WrongVerdict):  # or else the difference is stale
+        runner.run(row, face)
