@@ -19,6 +19,7 @@
     │   ├── TooLarge
     │   │   ├── TargetTooLong
     │   │   └── HeadersTooLarge
+    │   ├── ExpectationFailed       an Expect other than 100-continue
     │   └── TimedOut                the request did not arrive in time
     ├── NotFound
     ├── MethodNotAllowed
@@ -185,6 +186,13 @@ class HeadersTooLarge(TooLarge):
 
     code = "headers_too_large"
     message = "The request has too many header fields, or they are too large."
+
+
+class ExpectationFailed(BadRequest):
+    """An Expect header with anything but ``100-continue`` (RFC 9110 section 10.1.1)."""
+
+    code = "expectation_failed"
+    message = "The only expectation that can be met is 100-continue."
 
 
 class TimedOut(BadRequest):

@@ -134,7 +134,7 @@ class Cast:
     def _mint(self, scopes: tuple[str, ...], by: str | None = None, lives_ms: int | None = None) -> Fixture:
         expires = now_ms() + lives_ms if lives_ms is not None else None
         reply = self._world.live.mint(*scopes, by=by, expires_at_ms=expires)
-        return Fixture(reply["key_secret"], reply["id"], self._world.account, reply["expires_at_ms"])
+        return Fixture(reply["key_secret"], reply["id"], self._world.account, reply.get("expires_at_ms"))
 
     def _revoke(self, made: Fixture) -> Fixture:
         response = self._world.live.revoke(made.id)

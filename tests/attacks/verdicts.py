@@ -103,7 +103,7 @@ def _dead(case: Case) -> bool:
     reply = _created(case)
     if reply is None:
         return False
-    expires_at_ms = reply.json()["expires_at_ms"]
+    expires_at_ms = reply.json().get("expires_at_ms")
     return expires_at_ms is not None and expires_at_ms <= now_ms() and _use(case, reply) == 401
 
 
@@ -117,7 +117,7 @@ def _lowest(case: Case) -> bool:
 
 def _clamped(case: Case) -> bool:
     reply = _created(case)
-    return reply is not None and reply.json()["expires_at_ms"] == case.cast[case.row.key].expires_at_ms
+    return reply is not None and reply.json().get("expires_at_ms") == case.cast[case.row.key].expires_at_ms
 
 
 def _use(case: Case, reply: Reply) -> int | None:

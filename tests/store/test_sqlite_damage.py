@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as with_
 from tests.store.samples import NOW, a_key, an_event, digest, listed, note, put, replace
 
 from keyscope.errors import ConfigurationError, StoreUnavailable
-from keyscope.model.key import Lineage
+from keyscope.model.key import Key, Lineage
 from keyscope.store import prepare
 from keyscope.store.sqlite import SqliteStore
 
@@ -22,15 +24,23 @@ Damage = Callable[[Path, random.Random], None]
 
 
 def _grow(store: SqliteStore) -> None:
-    """Keys in every state: each fourth one revoked, expired, suspended or active, half of them below another."""
+    """Keys in every state: of four one revoked, one expired, one suspended; half of them below another."""
     put(store, a_key(IDS[0]))
     for number, key_id in enumerate(IDS[1:], start=1):
         parent = IDS[number // 2 * 2 - 2] if number > 20 else IDS[0]
-        put(store, a_key(key_id, parent, scopes=("objects:none", "devboxes:read")[number % 2], expires_at_ms=NOW * 2))
-        dead = {1: {"revoked_at_ms": 1}, 2: {"expires_at_ms": 1}, 3: {"suspended_at_ms": 1}}.get(number % 4)
-        if dead:
-            replace(store, a_key(key_id, parent, scopes="devboxes:read", **dead))
+        key = a_key(key_id, parent, scopes=("objects:none", "devboxes:read")[number % 2], expires_at_ms=NOW * 2)
+        put(store, key)
+        replace(store, _ended(key, number % 4))
     note(store, an_event())
+
+
+def _ended(key: Key, way: int) -> Key:
+    return (
+        key,
+        with_(key, revoked_at_ms=1),
+        with_(key, expires_at_ms=1),
+        with_(key, suspended_at_ms=1),
+    )[way]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +78,8 @@ def _answers(directory: Path) -> list[Answer | None]:
         return [_asked(lambda key_id=key_id: index.find(digest(key_id))) for key_id in IDS]  # type: ignore[misc]
     finally:
         index.close()
-        _asked(lambda: listed(store) and None)
+        with suppress(StoreUnavailable):
+            listed(store)
         store.close()
 
 

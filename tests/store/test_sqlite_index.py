@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from tests.store.outside import end, hear, python, say
@@ -196,7 +197,7 @@ def _forge(path: Path, key_id: str, old: bytes, new: bytes, *, checksum: bool = 
     (record,) = connection.execute("SELECT record FROM records WHERE digest = ?", (digest(key_id),)).fetchone()
     assert record.count(old) == 1
     packed = record[:-4].replace(old, new)
-    end_ = rows.crc32(packed).to_bytes(4) if checksum else record[-4:]
+    end_ = crc32(packed).to_bytes(4) if checksum else record[-4:]
     with connection:
         connection.execute("UPDATE records SET record = ? WHERE digest = ?", (packed + end_, digest(key_id)))
     connection.close()

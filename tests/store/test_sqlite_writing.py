@@ -10,6 +10,7 @@ import pytest
 from tests.store.outside import held, python
 from tests.store.samples import a_key, a_reply, an_event, digest, found, get, note, put, replace, state
 
+from keyscope.authority.ports import Writer
 from keyscope.errors import StoreUnavailable
 from keyscope.model.key import State
 from keyscope.store.sqlite import SqliteStore
@@ -97,14 +98,13 @@ def test_a_revocation_on_a_full_disk_is_an_error_and_not_half_done(store: Sqlite
     put(store, a_key("key_2", "key_1"))
     _limit(store, more_pages=0)
     _fill(store)
-    long = {"reason": "x" * 10_000}
+
+    def revoke(writer: Writer) -> None:
+        writer.replace_key(a_key("key_2", "key_1", revoked_at_ms=1))
+        writer.add_event(an_event(reason="x" * 10_000))
+
     with pytest.raises(StoreUnavailable, match="full"):
-        store.write(
-            lambda writer: (
-                writer.replace_key(a_key("key_2", "key_1", revoked_at_ms=1)),  # type: ignore[func-returns-value]
-                writer.add_event(an_event(**long)),  # type: ignore[func-returns-value]
-            )
-        )
+        store.write(revoke)
     assert state(found(store, "key_2")) is State.ACTIVE
     assert store.read(lambda reader: reader.events("acct_1")) == []
 
@@ -116,12 +116,12 @@ def _limit(store: SqliteStore, more_pages: int) -> None:
 
 def _fill(store: SqliteStore) -> int:
     """Add keys until there is no more room; return how many."""
-    stored = 0
-    with pytest.raises(StoreUnavailable, match="full"):
-        while stored < 1000:
-            put(store, a_key(f"key_full{stored}", name="x" * 500))
-            stored += 1
-    return stored
+    for number in range(1000):
+        try:
+            put(store, a_key(f"key_full{number}", name="x" * 500))
+        except StoreUnavailable:
+            return number
+    raise AssertionError("the disk never became full")
 
 
 _SMALL_DISK = """

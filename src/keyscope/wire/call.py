@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from keyscope.errors import BadRequest, Fault, HeadersTooLarge, NotImplementedMethod
+from keyscope.errors import BadRequest, ExpectationFailed, Fault, HeadersTooLarge, NotImplementedMethod
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.target import METHODS, canonical_path, check_query
 
@@ -43,6 +43,8 @@ def read_call(scope: Mapping[str, Any], max_header_bytes: int) -> Call:
         raise NotImplementedMethod(repr(method[:32]))
     _check_head(headers, max_header_bytes)
     _check_host(headers, scope.get("http_version", "1.1"))
+    if any(name == b"expect" and value.lower() != b"100-continue" for name, value in headers):
+        raise ExpectationFailed
     query: bytes = scope["query_string"]
     check_query(query)
     path = canonical_path(scope["raw_path"])

@@ -38,6 +38,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
     errors.TimedOut: HTTPStatus.BAD_REQUEST,  # not 408: the SDKs would resend what was too slow
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
