@@ -89,7 +89,9 @@ class Live:
         return [sys.executable, *self._program, "serve", "--port", str(self.port), *database, *upstream, *self._options]
 
     def start(self) -> Live:
-        """Start, and wait for the ready line."""
+        """Start, and wait for the ready line. Also after an end, on the same files."""
+        if self.http.is_closed:
+            self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KEYSCOPE_")}
         environment |= {"KEYSCOPE_BOOTSTRAP_KEY": self.first, **self._environment}
         before = self.log_file.stat().st_size if self.log_file.exists() else 0

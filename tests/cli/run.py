@@ -1,0 +1,26 @@
+"""Run the command as a user does, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def keyscope(
+    *words: str, cwd: Path | None = None, stdin: str = "", timeout: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """``keyscope WORDS…`` with only these ``KEYSCOPE_`` variables. No traceback may ever come out."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KEYSCOPE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "keyscope", *words],
+        cwd=cwd,
+        env=clean | environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done
