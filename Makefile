@@ -21,8 +21,8 @@ $(DEV): pyproject.toml requirements/dev.txt scripts/venv.sh
 install: $(RUN)  ## set up .venv with the keyscope command in it
 	@echo "Ready: .venv/bin/keyscope --help"
 
-run: $(RUN)  ## start Keyscope on SQLite (keyscope.db here) and print the first key
-	@$(BIN)/keyscope serve
+run: $(RUN)  ## start Keyscope on SQLite (keyscope.db here), print the first key; ARGS="--port 8701" adds options
+	@$(BIN)/keyscope serve $(ARGS)
 
 test: $(DEV)  ## run the whole suite
 	@scripts/programs.sh

@@ -52,9 +52,7 @@ BAD = [(op, GenerationMode.NEGATIVE) for op in OPERATIONS if not op.endswith(("/
 
 
 @pytest.mark.parametrize(("operation", "mode"), GOOD + BAD)
-def test_every_operation_answers_as_documented(
-    document: Any, live: Live, operation: str, mode: GenerationMode
-) -> None:
+def test_every_operation_answers_as_documented(document: Any, live: Live, operation: str, mode: GenerationMode) -> None:
     method, path = operation.split(" ")
     strategy = document[path][method].as_strategy(generation_mode=mode)
 

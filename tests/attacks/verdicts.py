@@ -84,7 +84,9 @@ def _outer_only(case: Case) -> bool:
 
 def _sequence(case: Case) -> bool:
     wanted, statuses = case.row.expect_sequence, [reply.status for reply in case.outcome.replies]
-    matching = [status == (200 if word == "allow" else int(word)) for word, status in zip(wanted, statuses, strict=False)]
+    matching = [
+        status == (200 if word == "allow" else int(word)) for word, status in zip(wanted, statuses, strict=False)
+    ]
     return len(wanted) == len(statuses) and all(matching) and len(case.outcome.reached) == wanted.count("allow")
 
 

@@ -124,9 +124,7 @@ def stream_ends(raw: Raw, key: str) -> list[str]:
     return ends
 
 
-def test_a_caller_that_leaves_in_mid_download_closes_the_upstream_too(
-    live: Live, upstream: Recorder, key: str
-) -> None:
+def test_a_caller_that_leaves_in_mid_download_closes_the_upstream_too(live: Live, upstream: Recorder, key: str) -> None:
     closed = threading.Event()
 
     async def endless(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 
 import click
 
@@ -11,6 +13,21 @@ from keyscope.server import check_port, load_policy, run, start_logging
 from keyscope.settings import SETTINGS, Settings, parse_settings
 from keyscope.store.open import open_store
 from keyscope.system import SystemClock, SystemEntropy
+
+_WELCOME = """\
+The first key of this account, a standard one: it may do everything, and it is shown only now.
+
+  export KEYSCOPE_URL={url} KEYSCOPE_API_KEY={key}
+
+Try, in another shell, after that line:
+
+  {keyscope} me
+  {keyscope} keys create --name agent-1 --scope devboxes:read --expires-in 8h
+  {keyscope} can - POST /v1/devboxes        # paste the new secret: it may not, and this says why
+  curl -s $KEYSCOPE_URL/keyscope/me -H "Authorization: Bearer $KEYSCOPE_API_KEY"
+
+To put the gate in front of an API: --upstream https://api.example.com, and its key in KEYSCOPE_UPSTREAM_KEY.
+"""
 
 
 def _serve(**options: str | None) -> None:
@@ -24,9 +41,7 @@ def _serve(**options: str | None) -> None:
     start_logging(settings.log_level)
     policy = load_policy(settings.policy)
     check_port(settings)
-    first = _first_key(settings)
-    if first is not None:
-        _show_first_key(first, settings)
+    _show_first_key(_first_key(settings), settings)
     raise SystemExit(run(settings, policy, options))
 
 
@@ -38,19 +53,19 @@ def _first_key(settings: Settings) -> FirstKey | None:
         store.close()
 
 
-def _show_first_key(first: FirstKey, settings: Settings) -> None:
-    if settings.bootstrap_key is not None:
+def _show_first_key(first: FirstKey | None, settings: Settings) -> None:
+    """The first key, once, with lines to try that work as they stand."""
+    if first is None:
+        click.echo(f"{settings.database} has an account; its first key was shown when it was made.", err=True)
+    elif settings.bootstrap_key is not None:
         click.echo(f"The first key of {settings.database} is the one from KEYSCOPE_BOOTSTRAP_KEY.", err=True)
-        return
-    click.echo(first.secret.reveal())
-    click.echo(
-        "This is the first key of the account, a standard one: it may do everything, and it is shown only now.\n"
-        f"Try, in another shell:\n\n"
-        f"  export KEYSCOPE_URL={settings.url} KEYSCOPE_API_KEY={'{the key above}'}\n"
-        "  keyscope me\n"
-        "  keyscope keys create --name agent-1 --scope devboxes:read --expires-in 8h\n",
-        err=True,
-    )
+    else:
+        click.echo(_WELCOME.format(url=settings.url, key=first.secret.reveal(), keyscope=_program()))
+
+
+def _program() -> str:
+    """How to call this command from where the user is."""
+    return "keyscope" if shutil.which("keyscope") else os.path.relpath(sys.argv[0])
 
 
 def _options() -> list[click.Parameter]:
