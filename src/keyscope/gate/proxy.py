@@ -26,6 +26,9 @@ from keyscope.wire.refusal import refusal
 
 log = logging.getLogger(__name__)
 
+# Granian holds the head of an answer back until the first part of its body, and says 500 itself if none ever comes.
+_NOTHING_YET = {"type": "http.response.body", "body": b"", "more_body": True}
+
 
 class Proxy:
     """Forwards what the verifier allows to the upstream. ``max_body_bytes`` bounds only bodies that are judged."""
@@ -120,10 +123,13 @@ async def _pass_on(response: aiohttp.ClientResponse, exchange: Exchange, send: S
     await send(start)
     try:
         if not response.content.at_eof():
+            if not response.content.total_bytes:
+                await send(_NOTHING_YET)
             await exchange.unless_gone(_copy(response, send))
     except (CallerGone, aiohttp.ClientError, TimeoutError, OSError) as error:
         log.info("an answer broke off: %s", type(error).__name__)
         response.close()
+        await send(_NOTHING_YET)
         return
     await send({"type": "http.response.body", "body": b""})
 
