@@ -1,1 +1,1 @@
-"""What Keyscope costs, measured beside its ceilings and peers. ``python -m bench`` runs it all (docs/performance.md)."""
+"""What Keyscope costs: each figure beside its ceiling or a peer, measured in the same run."""

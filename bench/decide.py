@@ -88,7 +88,7 @@ def _rows(us: dict[str, float], count: int) -> list[Row]:
         Row("junk refused (wrong checksum)", us["junk"], "µs", at_most(1.5)),
         Row("well-formed key that does not exist, refused", us["unknown"], "µs", known()),
         Row(f"PyJWT {jwt.__version__} decode, HS256, with expiry", us["jwt"], "µs", known()),
-        Row("PyJWT ÷ Keyscope, hot key", ratio, "×", at_least(8)),
+        Row("PyJWT ÷ Keyscope, hot key", ratio, "times", at_least(8)),
     ]
 
 

@@ -115,6 +115,7 @@ class Application:
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
         try:
+            self.index.release()
             self._store.check()
         except Unavailable as error:
             self.verifier.closed = error

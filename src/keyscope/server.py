@@ -114,7 +114,7 @@ async def _run_server(
     if parent is not None:
         loop.add_reader(parent.fileno(), server.stop)  # readable at the parent's end of life
     background = [
-        asyncio.create_task(_watch_store(application)),
+        asyncio.create_task(_watch_store(application, store)),
         asyncio.create_task(_record_uses(application, store)),
     ]
     if announce:
@@ -169,11 +169,12 @@ async def _announce(settings: Settings) -> None:
         return
 
 
-async def _watch_store(application: Application) -> None:
+async def _watch_store(application: Application, store: Store) -> None:
     """Close the gate while the store cannot be used, and open it when it can again."""
     while True:
         try:
             application.check()
+            await asyncio.to_thread(store.tidy)
         except KeyscopeError as error:
             log.error("the store cannot be used: %s", error.detail)
         await asyncio.sleep(CHECK_EVERY_S)

@@ -15,12 +15,12 @@ import pytest
 from tests.gate.raw import CutOff, Raw, request_head
 from tests.gate.waiting import wait_until
 from tests.live import Live, free_port
-from tests.recorder import Recorder, Seen
+from tests.recorder import Recorder, Seen, Stream
 
 UPLOAD = "/v1/devboxes/dbx_1/upload_file"
 
 
-def saying(data: bytes) -> Callable[[Seen, asyncio.StreamReader, asyncio.StreamWriter], object]:
+def saying(data: bytes) -> Stream:
     """An upstream that says this and closes."""
 
     async def say(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -70,7 +70,7 @@ def test_a_silent_upstream_is_504(hasty: Live, upstream: Recorder) -> None:
 def test_an_upstream_that_says_nothing_sensible_is_502(
     raw: Raw, upstream: Recorder, key: str, said: bytes, method: str
 ) -> None:
-    upstream.stream = saying(said)  # type: ignore[assignment]  # the recorder's alias names a more exact awaitable
+    upstream.stream = saying(said)
     answer = raw.ask(method, "/v1/devboxes/dbx_1", key, body=b"{}" if method == "POST" else None)
     assert (answer.status, answer.json()["code"]) == (502, "upstream_unreachable")
     upstream.stream = None
@@ -92,36 +92,40 @@ CUT_NAMES = ["length-none", "length-part", "chunked-none", "between-chunks", "wi
 def test_an_answer_that_breaks_off_is_never_passed_on_as_whole(
     raw: Raw, upstream: Recorder, key: str, said: bytes
 ) -> None:
-    upstream.stream = saying(said)  # type: ignore[assignment]  # as above
-    with pytest.raises(CutOff):
-        raw.ask("GET", "/v1/devboxes", key)
+    upstream.stream = saying(said)
+    try:
+        answer = raw.ask("GET", "/v1/devboxes", key)
+    except CutOff:
+        return
+    # What is broken when the head is looked at never gets so far as to be passed on.
+    assert (answer.status, answer.json()["code"]) == (502, "upstream_unreachable")
 
 
 @pytest.mark.parametrize("said", CUT, ids=CUT_NAMES)
 def test_over_http2_too_an_answer_that_breaks_off_ends_in_an_error(
     live: Live, upstream: Recorder, key: str, said: bytes
 ) -> None:
-    upstream.stream = saying(said)  # type: ignore[assignment]  # as above
+    upstream.stream = saying(said)
     with Raw(live.port) as raw:
-        ends = stream_ends(raw, key)
-    assert ends == ["StreamReset"] or ends == ["ConnectionClosed"]
+        assert stream_end(raw, key) in ("200 StreamReset", "502 StreamEnded")
 
 
-def stream_ends(raw: Raw, key: str) -> list[str]:
-    """How the one stream of an HTTP/2 connection ended."""
-    peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+def stream_end(raw: Raw, key: str) -> str:
+    """The status and the end of the one stream of an HTTP/2 connection."""
+    peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     peer.initiate_connection()
     fields = [(":method", "GET"), (":scheme", "http"), (":authority", "gate.test"), (":path", "/v1/devboxes")]
     peer.send_headers(1, [*fields, ("authorization", f"Bearer {key}")], end_stream=True)
     raw.send(peer.data_to_send())
-    ends: list[str] = []
-    while not ends:
-        data = raw.socket.recv(65536)
-        events = peer.receive_data(data) if data else []
-        ends += ["ConnectionClosed"] if not data else []
-        ends += [type(e).__name__ for e in events if isinstance(e, (h2.events.StreamEnded, h2.events.StreamReset))]
+    status = ""
+    while data := raw.socket.recv(65536):
+        for event in peer.receive_data(data):
+            if isinstance(event, h2.events.ResponseReceived):
+                status = dict(event.headers)[b":status"].decode()
+            elif isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
+                return f"{status} {type(event).__name__}"
         raw.send(peer.data_to_send())
-    return ends
+    return f"{status} ConnectionClosed"
 
 
 def test_a_caller_that_leaves_in_mid_download_closes_the_upstream_too(live: Live, upstream: Recorder, key: str) -> None:

@@ -40,7 +40,18 @@ keys = st.builds(
     revoked_at_ms=maybe_times,
 )
 restricted_keys = keys.map(lambda key: replace(key, kind=Kind.RESTRICTED))
-lineages = st.builds(Lineage, keys, st.lists(keys, max_size=3).map(tuple))
+
+
+def line(*nearest_first: Key) -> Lineage:
+    """The lineage of the first key, the others above it."""
+    made: Lineage | None = None
+    for key in reversed(nearest_first):
+        made = Lineage(key, made)
+    assert made is not None
+    return made
+
+
+lineages = st.lists(keys, min_size=1, max_size=4).map(lambda found: line(*found))
 
 operations = st.builds(
     Operation, id=st.just("op"), method=st.just("GET"), template=st.just("/v1/things/{id}"), needs=scope_sets

@@ -12,17 +12,28 @@ from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Deny, Reason, decide
 from keyscope.model.key import Key, Lineage, State
 from keyscope.model.scope import Grant, Level, Scope
-from tests.laws.strategies import RESOURCES, access, accesses, grants, keys, lineages, restricted_keys, routes, scopes
+from tests.laws.strategies import (
+    RESOURCES,
+    access,
+    accesses,
+    grants,
+    keys,
+    line,
+    lineages,
+    restricted_keys,
+    routes,
+    scopes,
+)
 
 
 def reference(lineage: Lineage, attempt: Access) -> bool:
     """The rules written a second time, as plainly as they can be said."""
-    for key in (lineage.key, *lineage.ancestors):
+    for key in lineage.line:
         if key.revoked_at_ms is not None or key.suspended_at_ms is not None:
             return False
         if key.expires_at_ms is not None and attempt.now_ms >= key.expires_at_ms:
             return False
-    above = itertools.takewhile(lambda key: not key.is_standard, (lineage.key, *lineage.ancestors))
+    above = itertools.takewhile(lambda key: not key.is_standard, lineage.line)
     restricted = list(above)
     if not restricted:
         return True
@@ -59,7 +70,7 @@ def test_more_scopes_never_take_an_allow_away(key: Key, route: object, now_ms: i
 
 @given(lineages, accesses, keys)
 def test_another_ancestor_never_widens(lineage: Lineage, attempt: Access, ancestor: Key) -> None:
-    deeper = Lineage(lineage.key, (*lineage.ancestors, ancestor))
+    deeper = line(*lineage.line, ancestor)
     if isinstance(decide(deeper, attempt), Allow):
         assert isinstance(decide(lineage, attempt), Allow)
 

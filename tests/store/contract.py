@@ -133,7 +133,7 @@ class RefusingContract:
 
     def test_a_line_of_more_than_64_ancestors_is_refused(self, store: Store) -> None:
         put(store, a_key("key_00"), *(a_key(f"key_{n:02}", f"key_{n - 1:02}") for n in range(1, 65)))
-        assert len(found(store, "key_64").ancestors) == 64  # type: ignore[union-attr]
+        assert len(found(store, "key_64").line) == 65  # type: ignore[union-attr]
         with pytest.raises(ValueError, match="64"):
             put(store, a_key("key_65", "key_64"))
 

@@ -19,6 +19,7 @@ from keyscope.store import rows
 from keyscope.store.sqlite import SqliteStore
 
 ROUNDS = 500
+QUIET_BETWEEN = 2 * index_module.QUIET_LOOK_UPS
 
 
 @pytest.fixture
@@ -59,6 +60,34 @@ def test_a_commit_by_another_process_is_seen_by_the_very_next_find(store: Sqlite
         assert state(index.find(digest("key_2"))) is wanted
     assert end(other) == ""
     index.close()
+
+
+def test_look_ups_that_share_a_read_transaction_see_the_next_commit_all_the_same(store: SqliteStore) -> None:
+    index = store.open_index()
+    for _ in range(3):
+        for number in range(2 * index_module.QUIET_LOOK_UPS):
+            assert index.find(digest(f"unknown_{number}")) is None
+        put(store, a_key(key_id := f"key_{10 + _}"))
+        assert index.find(digest(key_id)) is not None
+        index.release()
+        assert index.find(digest(key_id)) is not None
+    index.close()
+
+
+def test_the_wal_stays_bounded_while_keys_are_looked_up(store: SqliteStore, path: Path) -> None:
+    index = store.open_index()
+    wal = path.with_name(path.name + "-wal")
+    largest = 0
+    for number in range(3000):
+        put(store, a_key(f"key_{100 + number}"))
+        for look_up in range(QUIET_BETWEEN):
+            index.find(digest(f"unknown_{look_up}"))
+        if number % 100 == 0:  # as the server does every second
+            index.release()
+            store.tidy()
+        largest = max(largest, wal.stat().st_size)
+    index.close()
+    assert largest < 24 << 20
 
 
 def test_what_was_found_is_kept_until_somebody_commits(store: SqliteStore) -> None:

@@ -126,12 +126,12 @@ def lines(store: Store) -> list[object]:
     index = store.open_index()
     answers = [index.find(digest(key_id)) for key_id in IDS]
     index.close()
-    return [line and (line.key, line.ancestors) for line in answers]
+    return [line and line.line for line in answers]
 
 
 def page(store: Store, query: KeyQuery) -> object:
     found = store.read(lambda reader: reader.keys(query))
-    return ([(line.key, line.ancestors) for line in found.items], found.has_more, found.total)
+    return ([line.line for line in found.items], found.has_more, found.total)
 
 
 @settings(deadline=None, max_examples=150)

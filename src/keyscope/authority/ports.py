@@ -129,6 +129,9 @@ class Index(Protocol):
     def find(self, digest: bytes) -> Lineage | None:
         """The key with this SHA-256 digest, with its ancestors. Sees every commit that was made before the call."""
 
+    def release(self) -> None:
+        """Let go of what keeps the store from tidying up. To be called about every second."""
+
     def close(self) -> None: ...
 
 
@@ -141,6 +144,9 @@ class Store(Protocol):
 
     def open_index(self) -> Index:
         """A look-up for the calling thread."""
+
+    def tidy(self) -> None:
+        """Do upkeep that is due, such as emptying a log. To be called about every second, beside the hot path."""
 
     def check(self) -> None:
         """Raise StoreUnavailable if the store cannot be read now, or is no longer the one that was opened."""

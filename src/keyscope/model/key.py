@@ -8,6 +8,7 @@ request, however many descendants there are.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -60,39 +61,50 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 class Lineage:
-    """A key and its ancestors, nearest first: the thing that is judged.
+    """A key and everything above it: the thing that is judged. ``parent`` is the lineage of the key that minted it.
 
     ``grant`` is None for full access to the account, which only a standard key has. It is the meet of the restricted
-    keys up to the nearest standard one.
-    ``expires_at_ms`` is the earliest in the line, ``NEVER_MS`` if none expires.
+    keys up to the nearest standard one. ``expires_at_ms`` is the earliest in the line, ``NEVER_MS`` if none expires;
+    ``stopped`` says whether any key in it is revoked or suspended.
     """
 
-    __slots__ = ("ancestors", "expires_at_ms", "grant", "key", "stopped")
+    __slots__ = ("expires_at_ms", "grant", "key", "parent", "stopped")
 
-    def __init__(self, key: Key, ancestors: tuple[Key, ...] = ()) -> None:
-        line = (key, *ancestors)
+    def __init__(self, key: Key, parent: Lineage | None = None) -> None:
+        ends = NEVER_MS if key.expires_at_ms is None else key.expires_at_ms
+        grant = None if key.kind is Kind.STANDARD else _grant(key.scopes)
+        stopped = key.revoked_at_ms is not None or key.suspended_at_ms is not None
+        if parent is not None:
+            ends = min(ends, parent.expires_at_ms)
+            stopped = stopped or parent.stopped
+            if grant is not None and parent.grant is not None:
+                grant = grant.meet(parent.grant)
         self.key = key
-        self.ancestors = ancestors
-        self.grant = _meet_all(line)
-        self.expires_at_ms = min(k.expires_at_ms if k.expires_at_ms is not None else NEVER_MS for k in line)
-        self.stopped = any(k.revoked_at_ms is not None or k.suspended_at_ms is not None for k in line)
+        self.parent = parent
+        self.grant = grant
+        self.expires_at_ms = ends
+        self.stopped = stopped
 
-    def state_at(self, now_ms: int) -> State:
-        """ACTIVE only if the key and every ancestor are. Otherwise the nearest obstacle, the key's own first."""
-        states = [key.state_at(now_ms) for key in (self.key, *self.ancestors)]
-        return next((state for state in states if state is not State.ACTIVE), State.ACTIVE)
+    @property
+    def line(self) -> tuple[Key, ...]:
+        """The key and its ancestors, nearest first."""
+        keys: list[Key] = []
+        at: Lineage | None = self
+        while at is not None:
+            keys.append(at.key)
+            at = at.parent
+        return tuple(keys)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The key's id and its ancestors', nearest first."""
-        return (self.key.id, *(key.id for key in self.ancestors))
+        return tuple(key.id for key in self.line)
+
+    def state_at(self, now_ms: int) -> State:
+        """ACTIVE only if the key and every ancestor are. Otherwise the nearest obstacle, the key's own first."""
+        states = [key.state_at(now_ms) for key in self.line]
+        return next((state for state in states if state is not State.ACTIVE), State.ACTIVE)
 
 
-def _meet_all(line: tuple[Key, ...]) -> Grant | None:
-    grant: Grant | None = None
-    for key in line:
-        if key.is_standard:
-            break
-        own = Grant(key.scopes)
-        grant = own if grant is None else grant.meet(own)
-    return grant
+_grant = lru_cache(maxsize=4096)(Grant)
+"""Many keys share a few sets of scopes."""

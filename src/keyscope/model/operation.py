@@ -99,12 +99,13 @@ class Table:
         return self._by_id.get(operation_id)
 
     def _methods(self, path: str) -> Mapping[str, Route] | None:
-        state: _State | None = self._start
-        for segment in path.split("/")[1:]:
-            state = state.literal.get(segment, state.other)  # type: ignore[union-attr]  # None is left at once, below
-            if state is None:
+        state = self._start
+        for segment in path[1:].split("/"):
+            found = state.literal.get(segment, state.other)
+            if found is None:
                 return None
-        return state.routes if state is not None else None
+            state = found
+        return state.routes
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations)

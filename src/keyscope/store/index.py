@@ -3,6 +3,10 @@
 What was read is kept only as long as nobody commits. The stamp is taken *before* a row is read, so a commit that races
 with the reading makes the next ``find`` read again; and it is looked at once more *after*, so that a lineage is never
 put together from the parts of two states.
+
+While nobody commits, look-ups share one read transaction, which spares each of them the locks (2.5 of 7 µs). It is
+begun only after some look-ups without a commit, and given up by ``release``, which the server calls every second:
+an open read transaction keeps SQLite from starting the WAL anew.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from collections.abc import Callable
 
 from keyscope.errors import StoreUnavailable
 from keyscope.model.key import Key, Lineage
-from keyscope.store.line import ancestors
+from keyscope.store.line import lineage
 from keyscope.store.query import KEY_BY_DIGEST, KEY_BY_ID
 from keyscope.store.rows import key_of
 from keyscope.store.trouble import TROUBLE, unavailable
@@ -21,36 +25,66 @@ MOST_KEPT = 65_536
 """Lineages kept at once; when there are more, all are forgotten. About 1 KiB each."""
 
 
+QUIET_LOOK_UPS = 256
+"""So many look-ups without a commit, and the next ones share a read transaction."""
+
+
 class SqliteIndex:
-    """For one thread. ``stamp`` returns something that differs after every commit by anybody else."""
+    """For one thread. ``stamp`` returns something that differs after every commit by anybody else.
+
+    ``may_hold`` says whether it also does so while a read transaction is open.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, stamp: Callable[[], object], on_close: Callable[[], None]
+        self,
+        connection: sqlite3.Connection,
+        stamp: Callable[[], object],
+        on_close: Callable[[], None],
+        *,
+        may_hold: bool,
     ) -> None:
         self._connection = connection
         self._stamp = stamp
         self._on_close = on_close
         self._seen: object = None
         self._lineages: dict[bytes, Lineage] = {}
-        self._keys: dict[str, Key] = {}
+        self._parents: dict[str, Lineage] = {}
+        self._may_hold = may_hold
+        self._quiet = 0
 
     def find(self, digest: bytes) -> Lineage | None:
         """The key with this SHA-256 digest, with its ancestors. Sees every commit that was made before the call."""
         try:
             stamp = self._stamp()
             if stamp != self._seen:
-                self._forget()
-                self._seen = stamp
+                self._start_anew(stamp)
             return self._lineages.get(digest) or self._look_up(digest)
         except TROUBLE as error:
             raise unavailable(error) from error
 
+    def release(self) -> None:
+        """End the read transaction, if one is open. What is remembered stays, for it is as good as its stamp."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._quiet = 0
+        except TROUBLE as error:
+            raise unavailable(error) from error
+
     def close(self) -> None:
-        self._forget()
+        self._start_anew(None)
         self._stamp = _closed
         self._on_close()
 
+    def _start_anew(self, stamp: object) -> None:
+        self.release()
+        self._forget()
+        self._seen = stamp
+
     def _look_up(self, digest: bytes) -> Lineage | None:
+        self._quiet += 1
+        if self._quiet == QUIET_LOOK_UPS and self._may_hold:
+            self._connection.execute("BEGIN")
         lineage = self._load(digest)
         if self._stamp() != self._seen:
             return self._load_in_one_view(digest)
@@ -67,31 +101,32 @@ class SqliteIndex:
         key = key_of(row[0])
         if key.digest != digest:
             raise StoreUnavailable("the index of digests is damaged: it leads to another key")
-        return Lineage(key, ancestors(key, self._ancestor) if key.parent_id is not None else ())
+        return Lineage(key, self._parent(key) if key.parent_id is not None else None)
 
-    def _ancestor(self, key_id: str) -> Key | None:
-        known = self._keys.get(key_id)
-        if known is not None:
-            return known
+    def _parent(self, key: Key) -> Lineage | None:
+        parent_id = key.parent_id or ""
+        known = self._parents.get(parent_id)
+        if known is None:
+            known = lineage(key, self._key).parent
+            if known is not None:
+                self._parents[parent_id] = known
+        return known
+
+    def _key(self, key_id: str) -> Key | None:
         row = self._connection.execute(KEY_BY_ID, (key_id,)).fetchone()
-        if row is None:
-            return None
-        key = self._keys[key_id] = key_of(row[0])
-        return key
+        return key_of(row[0]) if row is not None else None
 
     def _load_in_one_view(self, digest: bytes) -> Lineage | None:
-        self._forget()
+        self._start_anew(None)
         self._connection.execute("BEGIN")
         try:
             return self._load(digest)
         finally:
-            self._connection.execute("ROLLBACK")
-            self._forget()
+            self._start_anew(None)
 
     def _forget(self) -> None:
-        self._seen = None
         self._lineages.clear()
-        self._keys.clear()
+        self._parents.clear()
 
 
 def _closed() -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from keyscope.errors import StoreUnavailable
-from keyscope.model.key import Key
+from keyscope.model.key import Key, Lineage
 
 MOST_ANCESTORS = 64
 """A longer line is refused when a key is added, and taken for damage (a circle, say) when one is read."""
@@ -24,6 +24,14 @@ def ancestors(key: Key, by_id: Callable[[str], Key | None]) -> tuple[Key, ...]:
         line.append(parent)
         parent_id = parent.parent_id
     return tuple(line)
+
+
+def lineage(key: Key, by_id: Callable[[str], Key | None]) -> Lineage:
+    """The key with everything above it. Raises as ``ancestors`` does."""
+    made: Lineage | None = None
+    for above in reversed(ancestors(key, by_id)):
+        made = Lineage(above, made)
+    return Lineage(key, made)
 
 
 def check_parent(key: Key, by_id: Callable[[str], Key | None]) -> None:

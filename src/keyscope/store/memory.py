@@ -15,7 +15,7 @@ import msgspec
 from keyscope.authority.ports import Account, KeyPage, KeyQuery, Reader, StoredEvent, StoredReply, Writer
 from keyscope.model.event import Event
 from keyscope.model.key import Key, Lineage
-from keyscope.store.line import ancestors, check_parent
+from keyscope.store.line import check_parent, lineage
 from keyscope.store.query import ascii_lower
 
 K = TypeVar("K")
@@ -49,7 +49,7 @@ class MemoryReader:
 
     def lineage(self, key_id: str) -> Lineage | None:
         key = self.key(key_id)
-        return Lineage(key, ancestors(key, self.key)) if key is not None else None
+        return lineage(key, self.key) if key is not None else None
 
     def find(self, digest: bytes) -> Lineage | None:
         key_id = self._content.ids.get(digest)
@@ -57,7 +57,7 @@ class MemoryReader:
 
     def keys(self, query: KeyQuery) -> KeyPage:
         own = (k for k in self._content.keys.values() if k.account_id == query.account_id and k.kind is query.kind)
-        lines = (Lineage(key, ancestors(key, self.key)) for key in own)
+        lines = (lineage(key, self.key) for key in own)
         found = [line for line in lines if _matches(query, line, self._content.used)]
         found.sort(key=lambda line: line.key.id, reverse=True)
         after = query.starting_after
@@ -167,6 +167,9 @@ class MemoryIndex:
     def find(self, digest: bytes) -> Lineage | None:
         return self._store.find(digest)
 
+    def release(self) -> None:
+        """Nothing is held."""
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -197,6 +200,9 @@ class MemoryStore:
 
     def open_index(self) -> MemoryIndex:
         return MemoryIndex(self)
+
+    def tidy(self) -> None:
+        """Nothing piles up."""
 
     def check(self) -> None:
         """Memory is always there."""

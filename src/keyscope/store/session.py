@@ -11,7 +11,7 @@ from keyscope.model.event import Event
 from keyscope.model.key import Key, Lineage
 from keyscope.store import query as sql
 from keyscope.store import rows
-from keyscope.store.line import ancestors, check_parent
+from keyscope.store.line import check_parent, lineage
 
 
 class SqliteReader:
@@ -30,7 +30,7 @@ class SqliteReader:
 
     def lineage(self, key_id: str) -> Lineage | None:
         key = self.key(key_id)
-        return Lineage(key, ancestors(key, self.key)) if key is not None else None
+        return lineage(key, self.key) if key is not None else None
 
     def keys(self, query: KeyQuery) -> KeyPage:
         page, total, parameters = sql.listing(query)
@@ -42,7 +42,7 @@ class SqliteReader:
                 known[key_id] = self.key(key_id)
             return known[key_id]
 
-        items = tuple(Lineage(key, ancestors(key, by_id)) for key in found[: query.limit])
+        items = tuple(lineage(key, by_id) for key in found[: query.limit])
         count: int = self._connection.execute(total, parameters).fetchone()[0]
         return KeyPage(items, len(found) > query.limit, count)
 

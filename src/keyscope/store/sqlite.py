@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -23,6 +23,9 @@ from keyscope.store.session import SqliteReader, SqliteWriter
 from keyscope.store.trouble import closing_the_gate
 
 T = TypeVar("T")
+
+TIDY_ABOVE_BYTES = 4 << 20
+"""A WAL smaller than this is left to SQLite's own checkpoints."""
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process, or another thread, to finish its own."""
@@ -93,8 +96,19 @@ class SqliteStore:
         """A look-up for the calling thread, with a connection of its own."""
         with closing_the_gate():
             link = self._link()
-            stamp = link.wal.reader() or data_version(link.connection)
-            return SqliteIndex(link.connection, stamp, link.close)
+            mapped = link.wal.reader()
+            stamp = mapped or data_version(link.connection)
+            return SqliteIndex(link.connection, stamp, link.close, may_hold=mapped is not None)
+
+    def tidy(self) -> None:
+        """Move what the WAL holds into the database once there is much of it, unless a write is under way."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        with closing_the_gate(), suppress(FileNotFoundError):
+            if wal.stat().st_size > TIDY_ABOVE_BYTES and self._write_lock.acquire(blocking=False):
+                try:
+                    self._writer.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                finally:
+                    self._write_lock.release()
 
     def check(self) -> None:
         """Raise StoreUnavailable if the store cannot be read now, or is no longer the one that was opened."""
