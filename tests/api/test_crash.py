@@ -46,14 +46,14 @@ def work(live: Live, done: Acknowledged, stop: threading.Event, source: random.R
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(new_directory: Callable[[], Path]) -> None:
-    source = random.Random(20261123)
+    source = random.Random(20261123)  # noqa: S311  (moments, not secrets)
     done = Acknowledged()
     live = Live(new_directory())
     kills = 0
     while kills < KILLS or len(done.minted) + len(done.revoked) < ROUNDS:
         live.start()
         stop = threading.Event()
-        workers = [threading.Thread(target=work, args=(live, done, stop, random.Random(n))) for n in range(2)]
+        workers = [threading.Thread(target=work, args=(live, done, stop, source)) for _ in range(2)]
         for worker in workers:
             worker.start()
         time.sleep(source.uniform(0.02, 0.4))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -80,7 +79,7 @@ def test_lists_are_newest_first_and_paged_whole(live: Live) -> None:
 
 
 @pytest.fixture(scope="module")
-def sample(live: Live) -> Iterator[dict[str, str]]:
+def sample(live: Live) -> dict[str, str]:
     """One key of each sort, by a name of its own."""
     minter = live.mint("account:write", "objects:write", name="f-minter")
     ids = {
@@ -90,7 +89,7 @@ def sample(live: Live) -> Iterator[dict[str, str]]:
         "revoked": live.mint(name="f-revoked")["id"],
     }
     live.revoke(ids["revoked"])
-    yield ids
+    return ids
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.attacks.rows import API, PROXY
+from tests.attacks.rows import API
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,6 @@ class Difference:
 DIFFERENCES = {
     ("bdy-090", API): Difference(
         "200", "GET on this path is Keyscope's own list of keys: it reads no body and makes no key"
-    ),
-    ("hdr-052", PROXY): Difference(
-        "415", "the operation is judged by its body, which must then say that it is JSON; the row sends no Content-Type"
     ),
 }
 """By row id and face."""

@@ -19,7 +19,17 @@ from keyscope.store.open import open_store
 from keyscope.system import SystemEntropy
 from tests.live import Live
 
-NINE = "devboxes blueprints snapshots objects benchmarks scenarios repo_connections agents account".split()
+NINE = [
+    "devboxes",
+    "blueprints",
+    "snapshots",
+    "objects",
+    "benchmarks",
+    "scenarios",
+    "repo_connections",
+    "agents",
+    "account",
+]
 
 GRANTS: dict[str, tuple[str, ...]] = {
     "valid-read": ("devboxes:read",),

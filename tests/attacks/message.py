@@ -16,8 +16,19 @@ _IDENTITY = {"X-Auth-Key-Id": "X-Keyscope-Key-Id", "X-Auth-Account": "X-Keyscope
 """What the rows call the fields that tell the upstream who is calling, and what Keyscope calls them."""
 
 _OVERWRITTEN = frozenset(
-    "host connection keep-alive te transfer-encoding expect upgrade content-length "
-    "x-original-uri x-original-method x-original-content-length".split()
+    [
+        "host",
+        "connection",
+        "keep-alive",
+        "te",
+        "transfer-encoding",
+        "expect",
+        "upgrade",
+        "content-length",
+        "x-original-uri",
+        "x-original-method",
+        "x-original-content-length",
+    ]
 )
 """What nginx sets itself or leaves out of the sub-request, whatever the client sent."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _CHECK = 6
-_LOOK_ALIKES = str.maketrans("aceopxyk", "асеорхук")  # noqa: RUF001  (Cyrillic, on purpose)
+_LOOK_ALIKES = str.maketrans("aceopxyk", "асеорхук")
 
 DigestOf = Callable[[], bytes]
 """The stored digest of the key that is being edited."""

@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 
 def keyscope(
-    *words: str, cwd: Path | None = None, stdin: str = "", timeout: float = 60, **environment: str
+    *words: str, cwd: Path | None = None, stdin: str = "", env: Mapping[str, str] | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """``keyscope WORDS…`` with only these ``KEYSCOPE_`` variables. No traceback may ever come out."""
+    """``keyscope WORDS…`` with only these ``KEYSCOPE_`` variables, in ``env`` or by name. No traceback may ever come out."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KEYSCOPE_")}
     done = subprocess.run(
         [sys.executable, "-m", "keyscope", *words],
         cwd=cwd,
-        env=clean | environment,
+        env={**clean, **(env or {}), **more},
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=60,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return done

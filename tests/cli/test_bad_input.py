@@ -21,7 +21,7 @@ REFUSED = 2
 
 def serve(cwd: Path, *words: str, **environment: str) -> str:
     """What ``keyscope serve`` says when it refuses to start."""
-    done = keyscope("serve", "--port", str(free_port()), *words, cwd=cwd, **environment)
+    done = keyscope("serve", "--port", str(free_port()), *words, cwd=cwd, env=environment)
     assert done.returncode == REFUSED, done.stderr
     assert done.stdout == ""
     return done.stderr

@@ -21,7 +21,7 @@ Ask = Callable[..., subprocess.CompletedProcess[str]]
 def ask(live: Live) -> Ask:
     def run(*words: str, key: str | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
         environment = {"KEYSCOPE_URL": live.url, "KEYSCOPE_API_KEY": live.first if key is None else key}
-        return keyscope(*words, stdin=stdin, **{name: value for name, value in environment.items() if value})
+        return keyscope(*words, stdin=stdin, env={name: value for name, value in environment.items() if value})
 
     return run
 
@@ -60,7 +60,7 @@ def test_standard_keys_have_their_own_list_and_are_found_by_id(ask: Ask) -> None
 
 def test_options_come_from_the_environment_too(live: Live) -> None:
     environment = {"KEYSCOPE_URL": live.url, "KEYSCOPE_API_KEY": live.first, "KEYSCOPE_NAME": "from-env"}
-    made = json.loads(keyscope("keys", "create", "--json", **environment).stdout)
+    made = json.loads(keyscope("keys", "create", "--json", env=environment).stdout)
     assert made["name"] == "from-env"
 
 
@@ -161,4 +161,4 @@ def test_completion_scripts_are_printed(shell: str) -> None:
 
 def test_completion_offers_the_commands() -> None:
     environment = {"_KEYSCOPE_COMPLETE": "bash_complete", "COMP_WORDS": "keyscope ke", "COMP_CWORD": "1"}
-    assert "plain,keys" in keyscope(**environment).stdout
+    assert "plain,keys" in keyscope(env=environment).stdout

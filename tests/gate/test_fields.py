@@ -43,7 +43,7 @@ KEPT_INWARD = [
     ("content-type", "text/plain; charset=x"),
     ("if-none-match", 'W/"v1"'),
     ("range", "bytes=0-9"),
-    ("x-latin", "caf\u00e9"),
+    ("x-utf-8", "caf\u00c3\u00a9"),
     ("x-empty", ""),
 ]
 
@@ -64,6 +64,12 @@ def test_everything_else_arrives_byte_for_byte(raw: Raw, upstream: Recorder, key
     assert [field for field in seen.headers if field in KEPT_INWARD] == KEPT_INWARD
 
 
+def test_a_value_that_cannot_arrive_as_it_is_does_not_arrive_at_all(raw: Raw, upstream: Recorder, key: str) -> None:
+    answer = raw.ask("GET", "/v1/devboxes", key, [("x-latin-1", "caf\u00e9")])
+    assert (answer.status, answer.json()["faults"][0]["path"]) == (400, "headers")
+    assert upstream.take() == []
+
+
 def test_repeated_fields_stay_apart_and_in_order(raw: Raw, upstream: Recorder, key: str) -> None:
     fields = [("x-tag", "a"), ("x-tag", "b, c"), ("x-tag", "a")]
     assert raw.ask("GET", "/v1/devboxes", key, fields).status == 200
@@ -71,7 +77,12 @@ def test_repeated_fields_stay_apart_and_in_order(raw: Raw, upstream: Recorder, k
 
 
 def test_what_connection_names_ends_here(raw: Raw, upstream: Recorder, key: str) -> None:
-    fields = [("connection", "keep-alive, X-Nominated"), ("x-nominated", "1"), ("connection", "x-also"), ("x-also", "1")]
+    fields = [
+        ("connection", "keep-alive, X-Nominated"),
+        ("x-nominated", "1"),
+        ("connection", "x-also"),
+        ("x-also", "1"),
+    ]
     assert raw.ask("GET", "/v1/devboxes", key, fields).status == 200
     names = {name for name, _ in upstream.take()[0].headers}
     assert names.isdisjoint({"x-nominated", "x-also"})
@@ -88,9 +99,7 @@ def test_connection_cannot_take_off_who_is_calling(raw: Raw, live: Live, upstrea
     assert seen.body == b"12345"
 
 
-def test_the_upstream_sees_its_own_host_and_nothing_of_the_callers_key(
-    raw: Raw, upstream: Recorder, key: str
-) -> None:
+def test_the_upstream_sees_its_own_host_and_nothing_of_the_callers_key(raw: Raw, upstream: Recorder, key: str) -> None:
     assert raw.ask("GET", "/v1/devboxes", key).status == 200
     [seen] = upstream.take()
     assert seen.header("host") == f"127.0.0.1:{upstream.port}"

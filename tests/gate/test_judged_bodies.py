@@ -119,9 +119,7 @@ def test_a_body_over_the_limit_is_413_before_it_is_read(raw: Raw, upstream: Reco
     assert upstream.take() == []
 
 
-def test_a_standard_keys_body_is_not_judged_and_arrives_byte_for_byte(
-    raw: Raw, live: Live, upstream: Recorder
-) -> None:
+def test_a_standard_keys_body_is_not_judged_and_arrives_byte_for_byte(raw: Raw, live: Live, upstream: Recorder) -> None:
     for body in (b'{"a": 1, "a": 2}', b" \xff not json "):
         assert raw.ask("POST", JUDGED, live.first, [("content-type", "text/plain")], body).status == 200
         assert upstream.take()[0].body == body

@@ -15,7 +15,7 @@ ODD = [
     "/v1/devboxes?q=%2F..%2F%00%ff+%20",
     "/v1/devboxes?q=a%2fb%2Fc",
     "/v1/devboxes?//..//./;a=b?c=d",
-    "/v1/devboxes?q='\"<>{}|\\^`",
+    "/v1/devboxes?q='{}|`\"",
     "/v1/devboxes/dbx_1-2.3~4!$&'()*+,=:@",
     "/v1/devboxes/my%20box",
     "/v1/devboxes/caf%C3%A9",
@@ -40,9 +40,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("target", ODD)
-def test_an_odd_but_canonical_target_arrives_byte_for_byte(
-    raw: Raw, upstream: Recorder, key: str, target: str
-) -> None:
+def test_an_odd_but_canonical_target_arrives_byte_for_byte(raw: Raw, upstream: Recorder, key: str, target: str) -> None:
     assert raw.ask("GET", target, key).status == 200
     [seen] = upstream.take()
     # An empty query is no query (RFC 3986 allows the question mark; nothing follows it that could be judged).

@@ -64,10 +64,10 @@ def test_a_commit_by_another_process_is_seen_by_the_very_next_find(store: Sqlite
 
 def test_look_ups_that_share_a_read_transaction_see_the_next_commit_all_the_same(store: SqliteStore) -> None:
     index = store.open_index()
-    for _ in range(3):
+    for turn in range(3):
         for number in range(2 * index_module.QUIET_LOOK_UPS):
             assert index.find(digest(f"unknown_{number}")) is None
-        put(store, a_key(key_id := f"key_{10 + _}"))
+        put(store, a_key(key_id := f"key_{10 + turn}"))
         assert index.find(digest(key_id)) is not None
         index.release()
         assert index.find(digest(key_id)) is not None
@@ -78,7 +78,7 @@ def test_the_wal_stays_bounded_while_keys_are_looked_up(store: SqliteStore, path
     index = store.open_index()
     wal = path.with_name(path.name + "-wal")
     largest = 0
-    for number in range(3000):
+    for number in range(1500):
         put(store, a_key(f"key_{100 + number}"))
         for look_up in range(QUIET_BETWEEN):
             index.find(digest(f"unknown_{look_up}"))
@@ -111,7 +111,7 @@ def test_the_lineages_kept_are_bounded(store: SqliteStore, monkeypatch: pytest.M
 
 def test_a_commit_between_two_reads_never_mixes_two_states(store: SqliteStore) -> None:
     index = store.open_index()
-    read_ancestor = index._ancestor
+    read_key = index._key
 
     def slow(key_id: str) -> object:
         # Between the child's row and the parent's, somebody gives to the child and takes from the parent.
@@ -121,11 +121,11 @@ def test_a_commit_between_two_reads_never_mixes_two_states(store: SqliteStore) -
                 writer.replace_key(a_key("key_2", "key_1", scopes="devboxes:none objects:none")),  # type: ignore[func-returns-value]
             )
         )
-        index._ancestor = read_ancestor  # type: ignore[method-assign]
-        return read_ancestor(key_id)
+        index._key = read_key  # type: ignore[method-assign]
+        return read_key(key_id)
 
     put(store, a_key("key_3", "key_2", scopes="devboxes:none objects:write"))
-    index._ancestor = slow  # type: ignore[method-assign, assignment]
+    index._key = slow  # type: ignore[method-assign, assignment]
     line = index.find(digest("key_3"))
     assert line is not None
     assert [str(scope) for scope in line.key.scopes] == ["devboxes:write", "objects:write"]

@@ -7,6 +7,7 @@ forwarding header, method overrides, Keyscope's own headers, and names with an u
 
 from __future__ import annotations
 
+from keyscope.errors import BadRequest, Fault
 from keyscope.model.key import Key
 from keyscope.wire.asgi import RawHeaders
 
@@ -26,10 +27,13 @@ _WEBSOCKET_HANDSHAKE = (b"sec-websocket-",)
 
 
 def inward(headers: RawHeaders, key: Key, upstream_key: str | None) -> Fields:
-    """The fields for the upstream: the caller's, cleaned, with the upstream's key and who is calling."""
+    """The fields for the upstream: the caller's, cleaned, with the upstream's key and who is calling.
+
+    Raises BadRequest for a value that cannot go on byte for byte.
+    """
     nominated = _nominated(headers)
     fields = [
-        (name.decode("latin-1"), value.decode("latin-1"))
+        (name.decode("latin-1"), _text(value))
         for name, value in headers
         if name not in _HOP_BY_HOP
         and name not in _NEVER_INWARD
@@ -59,6 +63,14 @@ def outward(headers: tuple[tuple[bytes, bytes], ...]) -> RawHeaders:
         for name, value in lowered
         if name not in _HOP_BY_HOP and name not in _NEVER_OUTWARD and name not in nominated
     ]
+
+
+def _text(value: bytes) -> str:
+    """A field value for the client library, which writes UTF-8: other bytes would not arrive as they came."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("field", [Fault("headers", "a field value is not UTF-8")]) from None
 
 
 def _nominated(headers: RawHeaders) -> frozenset[bytes]:

@@ -70,6 +70,12 @@ class Lineage:
 
     __slots__ = ("expires_at_ms", "grant", "key", "parent", "stopped")
 
+    key: Key
+    parent: Lineage | None
+    grant: Grant | None
+    expires_at_ms: int
+    stopped: bool
+
     def __init__(self, key: Key, parent: Lineage | None = None) -> None:
         ends = NEVER_MS if key.expires_at_ms is None else key.expires_at_ms
         grant = None if key.kind is Kind.STANDARD else _grant(key.scopes)

@@ -1,0 +1,262 @@
+"""Builds that read the request wrongly: its credential, its target, its method, its headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, unquote_to_bytes
+
+from msgspec.structs import replace
+
+import keyscope.application
+import keyscope.gate.admit
+import keyscope.gate.forward
+import keyscope.gate.headers
+import keyscope.gate.proxy
+import keyscope.gate.websocket
+import keyscope.wire.bearer
+import keyscope.wire.call
+import keyscope.wire.target
+from keyscope.model.access import Access
+from keyscope.model.decision import Allow
+from tests.attacks.broken.build import broken, swap
+
+admit, bearer = keyscope.gate.admit, keyscope.wire.bearer
+call, proxy, forward = keyscope.wire.call, keyscope.gate.proxy, keyscope.gate.forward
+
+
+def _values(headers: Any, name: bytes) -> list[bytes]:
+    return [value for header, value in headers if header == name]
+
+
+def _credential(found: Callable[[Any], bytes | None]) -> None:
+    """Take the credential from where ``found`` looks first."""
+    old = bearer.find_bearer
+
+    def look(headers: Any) -> bytes:
+        return found(headers) or old(headers)
+
+    swap(admit, "find_bearer", look)
+
+
+@broken("the first of two credentials counts", "hdr-003")
+def _() -> None:
+    _credential(lambda headers: bearer.bearer_token(next(iter(_values(headers, b"authorization")), None)))
+
+
+@broken("the last of two credentials counts", "hdr-001", "hdr-004", "hdr-005")
+def _() -> None:
+    _credential(lambda headers: bearer.bearer_token((_values(headers, b"authorization") or [None])[-1]))
+
+
+@broken("a list of credentials is split at the comma", "hdr-006")
+def _() -> None:
+    _credential(
+        lambda headers: bearer.bearer_token(_values(headers, b"authorization")[0].rsplit(b",", 1)[-1].strip(b" "))
+    )
+
+
+@broken("a key without its scheme is accepted", "hdr-009")
+def _() -> None:
+    _credential(lambda headers: _values(headers, b"authorization")[0].rsplit(b" ", 1)[-1])
+
+
+@broken("Basic credentials are accepted", "hdr-016", "hdr-017")
+def _() -> None:
+    from base64 import b64decode
+
+    _credential(lambda headers: b64decode(_values(headers, b"authorization")[0][6:]).strip(b":"))
+
+
+@broken("a key in another header is accepted", "hdr-022")
+def _() -> None:
+    _credential(lambda headers: next(iter(_values(headers, b"x-api-key")), None))
+
+
+@broken("a key in a cookie is accepted", "hdr-024")
+def _() -> None:
+    _credential(lambda headers: b"".join(_values(headers, b"cookie")).rsplit(b"api_key=", 1)[-1][:52] or None)
+
+
+@broken("proxy credentials count", "hdr-023")
+def _() -> None:
+    _credential(lambda headers: b"".join(_values(headers, b"proxy-authorization"))[7:] or None)
+
+
+@broken("a key in the query is accepted", "hdr-026")
+def _() -> None:
+    old = admit.admit
+
+    def look(verifier: Any, asked: Any) -> Any:
+        token = asked.query.partition(b"access_token=")[2]
+        headers = [(b"authorization", b"Bearer " + token)] if token else asked.headers
+        return old(verifier, replace(asked, headers=headers))
+
+    swap(proxy, "admit", look)
+
+
+@broken("white space of any sort is cut from a key", "tok-042")
+def _() -> None:
+    _credential(lambda headers: bearer.bearer_token(_values(headers, b"authorization")[0]).decode().strip().encode())
+
+
+@broken("a percent-encoded key is decoded", "tok-032")
+def _() -> None:
+    _credential(lambda headers: unquote_to_bytes(bearer.bearer_token(_values(headers, b"authorization")[0])))
+
+
+@broken("the scheme is case-sensitive", "ctl-024", "ctl-025")
+def _() -> None:
+    _credential(lambda headers: b"x" if not _values(headers, b"authorization")[0].startswith(b"Bearer ") else None)
+
+
+@broken("any target is matched as it stands", "pth-031", "pth-062", "pth-023", "pth-040")
+def _() -> None:
+    swap(call, "canonical_path", lambda raw: raw.decode("latin-1"))
+
+
+@broken("path parameters are cut off", "pth-021")
+def _() -> None:
+    old = call.canonical_path
+    swap(call, "canonical_path", lambda raw: old(raw.split(b";")[0]))
+
+
+@broken("every percent-encoding is refused", "ctl-015", "ctl-016")
+def _() -> None:
+    from keyscope.errors import BadTarget
+
+    old = call.canonical_path
+
+    def strict(raw: bytes) -> str:
+        if b"%" in raw:
+            raise BadTarget
+        return old(raw)
+
+    swap(call, "canonical_path", strict)
+
+
+@broken("the query takes part in the match", "ctl-003", "ctl-027")
+def _() -> None:
+    _judged_as(lambda asked: replace(asked, path=asked.target, query=b""))
+
+
+def _judged_as(change: Callable[[Any], Any]) -> None:
+    """Judge another call than the one that is sent on."""
+    old = admit.admit
+    swap(proxy, "admit", lambda verifier, asked: old(verifier, change(asked)))
+
+
+@broken("a forwarded URI is believed", "hdr-029", "hdr-030")
+def _() -> None:
+    def change(asked: Any) -> Any:
+        told = _values(asked.headers, b"x-forwarded-uri") or _values(asked.headers, b"x-original-uri")
+        return replace(asked, path=told[0].decode()) if told else asked
+
+    _judged_as(change)
+
+
+@broken("a forwarded method is believed", "hdr-031")
+def _() -> None:
+    def change(asked: Any) -> Any:
+        told = _values(asked.headers, b"x-forwarded-method")
+        return replace(asked, method=told[0].decode()) if told else asked
+
+    _judged_as(change)
+
+
+@broken("a method override is honoured", "mth-016")
+def _() -> None:
+    def change(asked: Any) -> Any:
+        told = _values(asked.headers, b"x-http-method-override")
+        return replace(asked, method=told[0].decode()) if told else asked
+
+    _judged_as(change)
+
+
+@broken("an unknown method counts as GET", "mth-011", "mth-022")
+def _() -> None:
+    class Every:
+        """Holds every method."""
+
+        def __contains__(self, _: object) -> bool:
+            return True
+
+    swap(call, "METHODS", Every())
+    _judged_as(lambda asked: replace(asked, method="GET" if len(asked.method) < 8 else asked.method))
+
+
+def _let_through(which: Callable[[Any], bool], where: Any = proxy) -> None:
+    """Allow every live key the calls that ``which`` picks."""
+    old = admit.admit
+
+    def look(verifier: Any, asked: Any) -> Any:
+        if not which(asked):
+            return old(verifier, asked)
+        return Allow(verifier.live(bearer.find_bearer(asked.headers)), Access(None, (), 0))
+
+    swap(where, "admit", look)
+
+
+@broken("HEAD is not judged", "mth-001")
+def _() -> None:
+    _let_through(lambda asked: asked.method == "HEAD")
+
+
+@broken("OPTIONS is not judged", "mth-006")
+def _() -> None:
+    _let_through(lambda asked: asked.method == "OPTIONS")
+
+
+@broken("only /v1 is gated", "scp-022")
+def _() -> None:
+    _let_through(lambda asked: not asked.path.startswith("/v1/"))
+
+
+@broken("WebSocket handshakes are not judged", "hdr-048", "hdr-049")
+def _() -> None:
+    _let_through(lambda _: True, keyscope.gate.websocket)
+    old = swap(keyscope.gate.websocket, "refuse_websocket", None)
+
+    async def accept(send: Any, answer: Any) -> None:
+        # An upstream that is no WebSocket server refuses; what counts is that it was asked.
+        await old(send, answer)
+
+    swap(keyscope.gate.websocket, "refuse_websocket", accept)
+
+
+@broken("a repeated or missing Host is accepted", "hdr-044", "smg-019")
+def _() -> None:
+    swap(call, "_check_host", lambda headers, version: None)
+
+
+@broken("the caller's key goes to the upstream", "ctl-001")
+def _() -> None:
+    headers = keyscope.gate.headers
+    swap(headers, "_NEVER_INWARD", headers._NEVER_INWARD - {b"authorization"})
+
+
+@broken("forward-auth reads the headers of two dialects", "hdr-030:forward-auth", "hdr-034:forward-auth")
+def _() -> None:
+    old = forward._read
+
+    def read(headers: Any) -> Any:
+        told = _values(headers, b"x-forwarded-uri")
+        rest = [(name, value) for name, value in headers if name != b"x-original-uri" or not told]
+        return old(rest + [(b"x-original-uri", value) for value in told])
+
+    swap(forward, "_read", read)
+
+
+@broken("forward-auth falls back to its own method", "hdr-065:forward-auth")
+def _() -> None:
+    old = forward._read
+    swap(forward, "_read", lambda headers: old([*headers, (b"x-original-method", b"GET")]))
+
+
+@broken("forward-auth decodes the URI before it matches", "pth-041:forward-auth", "pth-036:forward-auth")
+def _() -> None:
+    def lax(raw: bytes) -> tuple[str, bytes]:
+        path = unquote(raw.decode("latin-1")).split("?")[0].split("\0")[0]
+        return ("/v1/devboxes" if "blueprints" in path and raw.endswith(b"%3f") else path), b""
+
+    swap(forward, "split_target", lax)

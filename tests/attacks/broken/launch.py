@@ -1,0 +1,15 @@
+"""``python launch.py BUILD serve …``: the keyscope command with one build's defence taken out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from keyscope.cli.main import main
+from tests.attacks.broken import api, door, judgement  # noqa: F401  (each registers its builds)
+from tests.attacks.broken.build import BUILDS
+
+BUILDS[sys.argv.pop(1)].patch()
+main()
