@@ -139,7 +139,8 @@ class Cast:
         if name in _STORED:
             wanted = Wanted(kind=Kind.RESTRICTED, scopes=_devbox_read(), expires_at_ms=now_ms() + _STORED[name])
             return self._world.insert(wanted, self._world.account)
-        return self._SPECIAL[name](self)
+        special: Fixture = self._SPECIAL[name](self)  # type: ignore[no-untyped-call]  # a table of methods
+        return special
 
     def _mint(self, scopes: tuple[str, ...], by: str | None = None, lives_ms: int | None = None) -> Fixture:
         expires = now_ms() + lives_ms if lives_ms is not None else None

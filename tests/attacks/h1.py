@@ -7,6 +7,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from tests.attacks.outcome import Outcome, Reply
 
@@ -70,10 +71,8 @@ def _receive(connection: socket.socket) -> bytes:
 
 def _end(connection: socket.socket) -> bool:
     """Say that nothing more will come."""
-    try:
+    with suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
     return True
 
 

@@ -44,7 +44,8 @@ def _listen(connection: h2.connection.H2Connection, sock: socket.socket) -> Outc
             received = b""
         if not received:
             return Outcome(answer.replies, closed=True)
-        if any([answer.take(event) for event in connection.receive_data(received)]):
+        ended = [answer.take(event) for event in connection.receive_data(received)]  # each is taken, in any case
+        if any(ended):
             return Outcome(answer.replies, closed=answer.reset)
         sock.sendall(connection.data_to_send())
     return Outcome(answer.replies, closed=False)

@@ -26,7 +26,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``closed``: the server ended the connection, or the stream. ``cut``: requests that came to the upstream in part."""
+    """``closed``: the server ended the connection or stream. ``cut``: requests that came to the upstream in part."""
 
     replies: tuple[Reply, ...]
     closed: bool

@@ -12,7 +12,7 @@ from pathlib import Path
 def keyscope(
     *words: str, cwd: Path | None = None, stdin: str = "", env: Mapping[str, str] | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """``keyscope WORDS…`` with only these ``KEYSCOPE_`` variables, in ``env`` or by name. No traceback may ever come out."""
+    """``keyscope WORDS…`` with these ``KEYSCOPE_`` variables alone, from ``env`` or by name. No traceback, ever."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KEYSCOPE_")}
     done = subprocess.run(
         [sys.executable, "-m", "keyscope", *words],

@@ -119,21 +119,24 @@ class Raw:
 
     def _until(self, end: bytes) -> bytes:
         while end not in self._unread:
-            self._read()
+            self._unread += self._receive()
         found, _, self._unread = self._unread.partition(end)
         return found + end
 
     def _exactly(self, size: int) -> bytes:
-        while len(self._unread) < size:
-            self._read()
-        data, self._unread = self._unread[:size], self._unread[size:]
-        return data
+        parts, left = [self._unread], size - len(self._unread)
+        while left > 0:
+            parts.append(self._receive())
+            left -= len(parts[-1])
+        whole = b"".join(parts)
+        self._unread = whole[size:]
+        return whole[:size]
 
-    def _read(self) -> None:
+    def _receive(self) -> bytes:
         try:
             data = self.socket.recv(1 << 20)
         except ConnectionError:
             data = b""
         if not data:
             raise CutOff
-        self._unread += data
+        return data

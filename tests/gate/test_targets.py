@@ -15,7 +15,7 @@ ODD = [
     "/v1/devboxes?q=%2F..%2F%00%ff+%20",
     "/v1/devboxes?q=a%2fb%2Fc",
     "/v1/devboxes?//..//./;a=b?c=d",
-    "/v1/devboxes?q='{}|`\"",
+    "/v1/devboxes?q='{}|\\^`",
     "/v1/devboxes/dbx_1-2.3~4!$&'()*+,=:@",
     "/v1/devboxes/my%20box",
     "/v1/devboxes/caf%C3%A9",
@@ -36,6 +36,9 @@ REFUSED = [
     "/v1/devboxes\\x",
     "/v1/devboxes/%ff",
     "/v1/devboxes/%zz",
+    '/v1/devboxes?q="',
+    "/v1/devboxes?q=<>",
+    "/v1/devboxes?q=caf\u00e9",
 ]
 
 

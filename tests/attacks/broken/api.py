@@ -21,9 +21,10 @@ import keyscope.wire.refusal
 from keyscope.errors import InsufficientScope, MissingCredential
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow
+from keyscope.store.rows import reply_of
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.problem import Answer, Refusal
-from tests.attacks.broken.build import broken, swap
+from tests.attacks.broken.build import broken, part, swap
 
 caller, requests, mint = keyscope.api.caller, keyscope.api.requests, keyscope.authority.mint
 problem = keyscope.wire.problem
@@ -49,9 +50,10 @@ def _() -> None:
     swap(mint.Minting, "__init__", lax)
 
 
-@broken("minting needs no scope", "esc-002:api", "esc-005:api", "esc-020:api")
+@broken("minting needs no scope and has no bounds", "esc-002:api", "esc-005:api", "esc-020:api")
 def _() -> None:
-    old = caller.admit
+    old = part(caller, "admit")
+    swap(mint, "check_scopes", lambda scopes, above: None)
 
     def lax(verifier: Any, asked: Any) -> Any:
         outcome = old(verifier, asked)
@@ -64,7 +66,7 @@ def _() -> None:
 
 def _body(change: Callable[[Any], Any]) -> None:
     """Read bodies leniently, and change them before they are checked."""
-    old = caller.parse
+    old = part(caller, "parse")
     swap(
         caller,
         "parse",
@@ -143,7 +145,7 @@ def _() -> None:
 
     def reply(self: Any, caller_id: str, request_id: str) -> Any:
         row = self._connection.execute("SELECT * FROM replies WHERE request_id = ?", (request_id,)).fetchone()
-        return session.rows.reply_of(row) if row is not None else None
+        return reply_of(row) if row is not None else None
 
     swap(session.SqliteReader, "reply", reply)
 

@@ -37,3 +37,8 @@ def swap(owner: Any, name: str, value: Any) -> Any:
     old = getattr(owner, name)
     setattr(owner, name, value)
     return old
+
+
+def part(owner: Any, name: str) -> Any:
+    """What stands under a name in a module, its imports included."""
+    return getattr(owner, name)

@@ -20,7 +20,7 @@ from keyscope.model.key import Key, Lineage
 from keyscope.model.operation import Table
 from keyscope.model.scope import Grant
 from keyscope.model.token import Kind, is_token
-from tests.attacks.broken.build import broken, swap
+from tests.attacks.broken.build import broken, part, swap
 
 operation, verify = keyscope.model.operation, keyscope.authority.verify
 
@@ -142,10 +142,11 @@ def _() -> None:
 
 @broken("failures lock everybody out", "cch-009")
 def _() -> None:
-    old, failures = verify.Verifier.find, []
+    old = verify.Verifier.find
+    failures: list[bytes] = []
 
     def find(self: Any, token: bytes) -> Lineage:
-        if len(failures) > 40:
+        if len(failures) > 2 and token.startswith(b"rk_"):
             raise InvalidToken
         try:
             found: Lineage = old(self, token)
@@ -206,7 +207,7 @@ def _() -> None:
 
 @broken("an error lets the call pass", "hdr-053", "tok-033")
 def _() -> None:
-    old = keyscope.gate.proxy.admit
+    old = part(keyscope.gate.proxy, "admit")
 
     def admit(verifier: Any, asked: Any) -> Any:
         try:
