@@ -15,7 +15,7 @@ from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
 from keyscope.authority.ports import Clock, Entropy, Store
 from keyscope.authority.verify import Verifier
-from keyscope.errors import InternalError, KeyscopeError, Unavailable
+from keyscope.errors import InternalError, KeyscopeError, NotFound, Unavailable
 from keyscope.gate.forward import NGINX_PATH, ForwardAuth
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.upstream import Upstream
@@ -100,6 +100,8 @@ class Application:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             call = read_call(scope, self._settings.max_header_bytes)
+            if is_own(call.path):
+                raise NotFound("a WebSocket to a path of ours")
             await self._websockets(scope, call, receive, send)
         except Exception as error:
             await refuse_websocket(send, _refused(error))

@@ -32,6 +32,7 @@ from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy, load
 from keyscope.policy.own import with_own_operations
 from keyscope.settings import Settings, parse_settings
+from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.system import SystemClock, SystemEntropy
 
@@ -116,6 +117,7 @@ async def _run_server(
     background = [
         asyncio.create_task(_watch_store(application, store)),
         asyncio.create_task(_record_uses(application, store)),
+        asyncio.create_task(_close_silent(settings)),
     ]
     if announce:
         background.append(asyncio.create_task(_announce(settings)))
@@ -178,6 +180,12 @@ async def _watch_store(application: Application, store: Store) -> None:
         except KeyscopeError as error:
             log.error("the store cannot be used: %s", error.detail)
         await asyncio.sleep(CHECK_EVERY_S)
+
+
+async def _close_silent(settings: Settings) -> None:
+    while True:
+        await asyncio.sleep(min(settings.header_timeout_s, CHECK_EVERY_S))
+        await asyncio.to_thread(close_silent, settings.port, settings.header_timeout_s)
 
 
 async def _record_uses(application: Application, store: Store) -> None:

@@ -71,7 +71,7 @@ def test_a_token_operation_makes_its_edit(operations: list[str], text: str) -> N
 
 
 def test_a_changed_key_can_be_given_its_right_checksum() -> None:
-    assert token_ops.checksum("123456789") == "3jXJHS"  # CRC-32's check value, 0xCBF43926
+    assert token_ops.checksum("123456789") == "3jZRME"  # CRC-32's check value, 0xCBF43926
     whole = KEY + token_ops.checksum(KEY)
     assert token_ops.apply(whole, ["flip_mid", "flip_mid", "flip_last", "fix_checksum"], NO_DIGEST)[-6:] != whole[-6:]
     assert token_ops.apply(KEY + "000000", ["fix_checksum"], NO_DIGEST) == whole

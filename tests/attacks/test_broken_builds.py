@@ -1,4 +1,7 @@
-"""The rows can fail: each of these broken builds of the real server is caught by a row that the sound one passes."""
+"""The rows can fail: each of these broken builds of the real server is caught by rows that the sound one passes.
+
+Every row that a build names must notice it, and by the verdict: a build that only crashes proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from tests.recorder import Recorder
 
 LAUNCH = Path(__file__).parent / "broken" / "launch.py"
 AT_LEAST = 25
+TRIES = 20
+"""A fault of one millisecond shows only if a request meets it; every other one shows at once."""
 
 
 def _cases(build: Build) -> list[tuple[str, str]]:
@@ -38,9 +43,10 @@ def test_a_broken_build_is_caught(name: str, upstream: Recorder, new_directory: 
     program = (str(LAUNCH), name)
     with Live(new_directory(), upstream=upstream.url, environment=environment, program=program) as live:
         runner = Runner(live, upstream)
-        missed = [case for case in _cases(BUILDS[name]) if _passes(runner, *case)]
+        missed = [case for case in _cases(BUILDS[name]) if all(_passes(runner, *case) for _ in range(TRIES))]
         runner.close()
-    assert len(missed) < len(BUILDS[name].rows), f"no row noticed that {name}"
+        assert "Traceback" not in live.log
+    assert missed == [], f"these rows did not notice that {name}"
 
 
 def _passes(runner: Runner, row_id: str, face: str) -> bool:

@@ -145,9 +145,7 @@ def test_an_upstream_that_vanishes_ends_the_callers_socket(gate: Live, writer: s
     talk(gate, writer, talking)
 
 
-def test_a_caller_that_vanishes_ends_the_upstreams_socket(
-    gate: Live, shells: WebSocketUpstream, writer: str
-) -> None:
+def test_a_caller_that_vanishes_ends_the_upstreams_socket(gate: Live, shells: WebSocketUpstream, writer: str) -> None:
     with Raw(gate.port) as raw:
         raw.send(request_head("GET", PTY, writer, UPGRADE))
         assert raw.head().status == 101

@@ -98,6 +98,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "settings",
         "system",
+        "silent",
         "application",
         "server",
         "cli",

@@ -62,6 +62,8 @@ async def _relay(upstream: aiohttp.ClientWebSocketResponse, receive: Receive, se
         for direction in directions:
             direction.cancel()
         await asyncio.gather(*directions, return_exceptions=True)
+    # Only when nobody waits for the caller's next message any more: the server closes no socket that is being read.
+    await send({"type": "websocket.close", "code": upstream.close_code or _GOING_AWAY})
 
 
 async def _to_upstream(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> None:
@@ -83,4 +85,3 @@ async def _to_caller(upstream: aiohttp.ClientWebSocketResponse, send: Send) -> N
             await send({"type": "websocket.send", "text": message.data})
         elif message.type is aiohttp.WSMsgType.BINARY:
             await send({"type": "websocket.send", "bytes": message.data})
-    await send({"type": "websocket.close", "code": upstream.close_code or _GOING_AWAY})

@@ -50,7 +50,7 @@ def _() -> None:
     swap(mint.Minting, "__init__", lax)
 
 
-@broken("minting needs no scope and has no bounds", "esc-002:api", "esc-005:api", "esc-020:api")
+@broken("minting needs no scope and has no bounds", "esc-002:api", "esc-005:api")
 def _() -> None:
     old = part(caller, "admit")
     swap(mint, "check_scopes", lambda scopes, above: None)
@@ -134,7 +134,7 @@ def _() -> None:
     swap(requests, "_UNPRINTABLE", frozenset())
 
 
-@broken("any content type will do", "bdy-079:api", "bdy-080:api", "bdy-081:api")
+@broken("any content type will do", "bdy-079:api", "bdy-081:api")
 def _() -> None:
     swap(keyscope.wire.body, "_check_media_type", lambda headers: None)
 

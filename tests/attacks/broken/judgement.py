@@ -25,7 +25,7 @@ from tests.attacks.broken.build import broken, part, swap
 operation, verify = keyscope.model.operation, keyscope.authority.verify
 
 
-@broken("a template wins over a literal", "cch-003", "scp-009", "ctl-006")
+@broken("a template wins over a literal", "cch-003", "ctl-006")
 def _() -> None:
     old = operation.wins
     swap(operation, "wins", lambda one, other: old(other, one))
@@ -77,7 +77,7 @@ def _() -> None:
     swap(Grant, "missing", lambda self, required: () if self.level("account") else old(self, required))
 
 
-@broken("READ is enough", "scp-003", "scp-013", "mth-028")
+@broken("READ is enough", "scp-003", "mth-028")
 def _() -> None:
     swap(Grant, "missing", lambda self, required: tuple(s for s in required if not self.level(s.resource)))
 
@@ -95,6 +95,11 @@ def _lineage(change: Any) -> None:
         change(self)
 
     swap(Lineage, "__init__", make)
+
+
+@broken("a key is good at its very expiry", "scp-048")
+def _() -> None:
+    _lineage(lambda line: setattr(line, "expires_at_ms", line.expires_at_ms + 1))
 
 
 @broken("revoked keys are accepted", "scp-044", "scp-049")
