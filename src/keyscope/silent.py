@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -32,7 +33,10 @@ def close_silent(port: int, older_than_s: float) -> int:
 
 
 def _close_if_silent(descriptor: int, port: int, older_than_s: float) -> bool:
-    """Raises OSError for what is no socket, or is gone by now."""
+    """Raises OSError for what is gone by now."""
+    # Nothing but sockets is copied: closing the copy of a database's descriptor would drop SQLite's locks on it.
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return False
     # A copy of the descriptor: closing it leaves the server's own alone, and shutting the connection down ends both.
     with socket.socket(fileno=os.dup(descriptor)) as ours:
         if ours.family not in (socket.AF_INET, socket.AF_INET6) or ours.getsockname()[1] != port:
@@ -48,4 +52,4 @@ def _is_silent(info: bytes, older_than_s: float) -> bool:
     (state,) = _STATE.unpack_from(info)
     (last_data_ms,) = _LAST_DATA_MS.unpack_from(info, _LAST_DATA_AT)
     (received,) = _BYTES_RECEIVED.unpack_from(info, _BYTES_RECEIVED_AT)
-    return state == _ESTABLISHED and received == 0 and last_data_ms > older_than_s * 1000
+    return bool(state == _ESTABLISHED and received == 0 and last_data_ms > older_than_s * 1000)

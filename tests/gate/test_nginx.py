@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -64,10 +65,10 @@ def _until_listening(port: int) -> None:
             return
 
 
-def call(url: str, method: str, path: str, key: str | None, **content: object) -> httpx.Response:
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    headers |= content.pop("headers", {})  # type: ignore[arg-type]  # a dict of headers, if given
-    return httpx.request(method, url + path, headers=headers, trust_env=False, **content)  # type: ignore[arg-type]
+def call(url: str, method: str, path: str, key: str | None, **content: Any) -> httpx.Response:
+    credential = {"authorization": f"Bearer {key}"} if key else {}
+    headers = {**credential, **content.pop("headers", {})}
+    return httpx.request(method, url + path, headers=headers, trust_env=False, **content)
 
 
 def test_an_allowed_call_arrives_with_the_upstreams_key_and_who_called(

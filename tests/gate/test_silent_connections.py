@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from pathlib import Path
 
 import httpx
 
@@ -37,3 +39,12 @@ def test_a_caller_that_waits_for_its_answer_is_left_alone(live: Live, upstream: 
     upstream.stream = late
     response = httpx.get(f"{live.url}/v1/devboxes", headers={"authorization": f"Bearer {key}"}, trust_env=False)
     assert response.status_code == 200
+
+
+def test_the_search_for_silent_connections_leaves_no_descriptor_behind(hasty: Live) -> None:
+    folder = Path(f"/proc/{hasty.pid}/fd")
+    hasty.call("GET", "/keyscope/healthz", "")
+    time.sleep(1)
+    before = len(list(folder.iterdir()))
+    time.sleep(3)  # several searches
+    assert len(list(folder.iterdir())) <= before
