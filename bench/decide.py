@@ -35,6 +35,7 @@ Call = Callable[[bytes], object]
 def run(quick: bool) -> list[Row]:
     count, calls, rounds = (100_000, 2_000, 3) if quick else (MILLION, 20_000, 9)
     path = keys.database(count)
+    keys.warm(path)
     store = SqliteStore.open(path)
     index = store.open_index()
     try:

@@ -65,6 +65,13 @@ def a_copy(count: int, directory: Path) -> Path:
     return Path(shutil.copyfile(database(count), directory / "keyscope.db"))
 
 
+def warm(path: Path) -> None:
+    """Read the file once, so that what is measured is not the disk."""
+    with path.open("rb") as file:
+        while file.read(1 << 20):
+            pass
+
+
 def _schema() -> str:
     """Changes with the schema and the rows, so that an old file is never measured."""
     root = Path(rows.__file__).parent

@@ -1,0 +1,79 @@
+"""Forward-auth over HTTP, 100,000 keys: what nginx's auth_request asks for each request.
+
+The server runs on one core and wrk on another, with 32 connections and 64 keys in turn. The ceiling is the same server
+with the same settings and a constant answer. The peer is better-auth's API-key plugin behind node:http, once with its
+keys in a Map (its secondary storage) and once in SQLite; it only verifies, where Keyscope also authorises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from bench import better_auth
+from bench.load import Load, key_file, require_wrk, wrk
+from bench.measure import interleaved
+from bench.processes import free_port, keyscope, program, running
+from bench.report import Row, at_least, known
+
+NAME = "authorize"
+KEY_COUNT = 100_000
+_ASKED = ("X-Original-URI: /v1/devboxes/dbx_30xQ2cP9bYyh1", "X-Original-Method: GET")
+_OURS = "Keyscope"
+_CEILING = "the same server with a constant answer"
+_PEERS = {
+    "map": f"better-auth {better_auth.VERSION}, keys in a Map",
+    "sqlite": f"better-auth {better_auth.VERSION}, keys in SQLite",
+}
+
+Ask = Callable[..., Load]
+
+
+def run(quick: bool) -> list[Row]:
+    require_wrk()
+    rounds, seconds = (2, 1) if quick else (7, 3)
+    with tempfile.TemporaryDirectory() as name, _servers(Path(name)) as urls:
+        ask = partial(wrk, path="/keyscope/authorize/nginx", keys_in=key_file(Path(name)), headers=_ASKED)
+        for url in urls.values():
+            ask(url, seconds=1)
+        found = interleaved({one: partial(_per_s, ask, url, seconds) for one, url in urls.items()}, rounds)
+        alone = ask(urls[_OURS], connections=1, seconds=seconds)
+    return [*_rows(found), Row("Keyscope, one connection, p50", alone.p50_ms * 1000, "µs", known())]
+
+
+def _per_s(ask: Ask, url: str, seconds: int) -> float:
+    return ask(url, seconds=seconds).per_s
+
+
+@contextlib.contextmanager
+def _servers(directory: Path) -> Iterator[dict[str, str]]:
+    """All at once, so that rounds can alternate; only one of them has work at a time."""
+    with contextlib.ExitStack() as stack:
+        _, ours = stack.enter_context(keyscope(directory, key_count=KEY_COUNT))
+        urls = {_OURS: ours, _CEILING: stack.enter_context(_constant(directory))}
+        for mode, name in _PEERS.items():
+            urls[name] = stack.enter_context(better_auth.serving(mode, directory, KEY_COUNT))
+        yield urls
+
+
+@contextlib.contextmanager
+def _constant(directory: Path) -> Iterator[str]:
+    port = free_port()
+    with running(program("constant", str(port)), port, directory / "constant.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+def _rows(found: dict[str, list[float]]) -> list[Row]:
+    rates = [Row(f"{name}, requests per second", median(values), "/s", known()) for name, values in found.items()]
+    ratios = [Row("Keyscope ÷ its ceiling", _ratio(found, _CEILING), "times", at_least(0.8))]
+    ratios += [Row(f"Keyscope ÷ {name}", _ratio(found, name), "times", at_least(8)) for name in _PEERS.values()]
+    return rates + ratios
+
+
+def _ratio(found: dict[str, list[float]], other: str) -> float:
+    """The median of the ratios of each round, whose two runs stand next to each other in time."""
+    return median(mine / theirs for mine, theirs in zip(found[_OURS], found[other], strict=True))

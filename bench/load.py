@@ -1,0 +1,63 @@
+"""Load with ``wrk``, from a core of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import keys
+from bench.processes import LOAD_CORE, pinned
+
+KEYS_IN_TURN = 64
+_SCRIPT = Path(__file__).parent / "programs" / "rotate.lua"
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+class Load(NamedTuple):
+    """What one run of wrk saw."""
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+def require_wrk() -> None:
+    if shutil.which("wrk") is None:
+        raise SystemExit("the bench needs wrk (Debian: apt-get install wrk)")
+
+
+def key_file(directory: Path, count: int = KEYS_IN_TURN) -> Path:
+    """Keys to send, one a line."""
+    path = directory / f"keys-{count}"
+    path.write_text("".join(keys.secret(number).reveal() + "\n" for number in range(1, count + 1)))
+    return path
+
+
+def wrk(
+    url: str, path: str, keys_in: Path, *, headers: Sequence[str] = (), connections: int = 32, seconds: int
+) -> Load:
+    """Send GETs for so long. Anything but 2xx answers is an error of the measurement."""
+    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(_SCRIPT), url]
+    command = pinned(LOAD_CORE, ["wrk", *options, "--", path, str(keys_in), *headers])
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise RuntimeError(f"wrk saw errors:\n{said}")
+    return Load(float(_found(r"Requests/sec:\s+([\d.]+)", said)), _latency("50%", said), _latency("99%", said))
+
+
+def _latency(part: str, said: str) -> float:
+    """Of a line like ``     50%  103.00us``."""
+    shown = _found(rf"(?m)^\s+{part}\s+([\d.]+[mu]?s)$", said)
+    number = shown.rstrip("mus")
+    return float(number) * _UNITS[shown.removeprefix(number)]
+
+
+def _found(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if found is None:
+        raise RuntimeError(f"wrk said nothing like {pattern}:\n{text}")
+    return found[1]

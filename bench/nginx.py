@@ -1,0 +1,53 @@
+"""nginx, as the fast upstream that answers 1 KiB of JSON, and as the plain proxy to compare the gate with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.processes import LOAD_CORE, SERVER_CORE, free_port, running
+
+_BODY = json.dumps({"id": "dbx_30xQ2cP9bYyh1", "status": "running", "filler": "x" * 960})
+_ANSWERS = "default_type application/json; return 200 '{body}';"
+_PROXIES = """proxy_pass http://upstream; proxy_http_version 1.1; proxy_set_header Connection "";"""
+_CONFIGURATION = """
+daemon off; worker_processes 1; pid {place}/nginx.pid; error_log {place}/error.log; worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 100000000;
+  client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
+  uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
+  {upstream}
+  server {{ listen 127.0.0.1:{port} backlog=2048; location / {{ {location} }} }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def answering(directory: Path) -> Iterator[str]:
+    """The upstream, on the core of the load."""
+    with _nginx(directory / "upstream", LOAD_CORE, "", _ANSWERS.format(body=_BODY)) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def proxying(directory: Path, to: str) -> Iterator[str]:
+    """A plain proxy, with connections that are kept, on the core of the servers."""
+    upstream = f"upstream upstream {{ server {to.removeprefix('http://')}; keepalive 64; keepalive_requests 100000000; }}"
+    with _nginx(directory / "proxy", SERVER_CORE, upstream, _PROXIES) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _nginx(place: Path, core: int, upstream: str, location: str) -> Iterator[str]:
+    if shutil.which("nginx") is None:
+        raise SystemExit("the bench needs nginx (Debian: apt-get install nginx-light)")
+    place.mkdir()
+    port = free_port()
+    text = _CONFIGURATION.format(place=place, port=port, upstream=upstream, location=location)
+    (place / "nginx.conf").write_text(text)
+    with running(["nginx", "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")], port, place / "log", core=core):
+        yield f"http://127.0.0.1:{port}"

@@ -1,0 +1,128 @@
+"""Servers under measurement: each a process tree on one core, while the load comes from another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bench import keys
+
+SERVER_CORE = 0
+LOAD_CORE = 1
+_START_S = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def pinned(core: int, command: Sequence[str]) -> list[str]:
+    """The command on one core, where there are several."""
+    return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > core else list(command)
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    *,
+    core: int = SERVER_CORE,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """A server that listens on the port when the block begins, and is ended with it. Gives its process id."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            pinned(core, command), env={**os.environ, **(environment or {})}, stdout=output, stderr=output
+        )
+    try:
+        _until_open(process, port, log)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def keyscope(
+    directory: Path, *, key_count: int, upstream: str | None = None, port: int = 0
+) -> Iterator[tuple[int, str]]:
+    """A Keyscope with so many keys, its process id and its URL."""
+    port = port or free_port()
+    with running(
+        serve_command(keys.a_copy(key_count, directory), port, upstream),
+        port,
+        directory / "keyscope.log",
+        environment={"KEYSCOPE_UPSTREAM_KEY": "ak_upstream"} if upstream else {},
+    ) as pid:
+        yield pid, f"http://127.0.0.1:{port}"
+
+
+def serve_command(database: Path, port: int, upstream: str | None = None) -> list[str]:
+    gate = ["--upstream", upstream] if upstream else []
+    return [
+        sys.executable,
+        "-m",
+        "keyscope",
+        "serve",
+        "--port",
+        str(port),
+        "--database",
+        f"sqlite:///{database}",
+        *gate,
+    ]
+
+
+def program(name: str, *arguments: str) -> list[str]:
+    """One of the bench's own servers."""
+    return [sys.executable, "-m", f"bench.programs.{name}", *arguments]
+
+
+def resident_mib(pid: int) -> float:
+    """The memory of the process and everything below it (VmRSS)."""
+    return sum(_status_kib(one, "VmRSS:") for one in _tree(pid)) / 1024
+
+
+def forget_peak(pid: int) -> None:
+    """Let ``peak_mib`` begin anew."""
+    for one in _tree(pid):
+        Path(f"/proc/{one}/clear_refs").write_text("5")
+
+
+def peak_mib(pid: int) -> float:
+    """The most that each process of the tree had since ``forget_peak`` (VmHWM), added up."""
+    return sum(_status_kib(one, "VmHWM:") for one in _tree(pid)) / 1024
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _tree(int(child))
+
+
+def _status_kib(pid: int, field: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def _until_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + _START_S
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
