@@ -1,31 +1,28 @@
-"""The peer in bench/peers/better-auth: installed once with npm below ``.cache/bench``, then run on the servers' core."""
+"""The peer in bench/peers/better-auth: installed once with npm in ``.cache/bench``, run on the servers' core."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench import keys
-from bench.processes import free_port, running
+from bench.processes import Running, free_port, running
 
 _SOURCE = Path(__file__).parent / "peers" / "better-auth"
 VERSION: str = json.loads((_SOURCE / "package.json").read_text())["dependencies"]["better-auth"]
 
 
-@contextlib.contextmanager
-def serving(mode: str, directory: Path, key_count: int) -> Iterator[str]:
+def serving(mode: str, directory: Path, key_count: int) -> AbstractContextManager[Running]:
     """The plugin with so many keys, the same texts as Keyscope's. ``mode`` is ``map`` or ``sqlite``."""
     place = directory / f"better-auth-{mode}"
     place.mkdir()
     (place / "tokens").write_text("\n".join(keys.secret(number).reveal() for number in range(1, key_count + 1)))
     port = free_port()
     command = ["node", str(_SOURCE / "server.mjs"), mode, str(port), str(place), str(installed())]
-    with running(command, port, place / "log", environment={"NODE_ENV": "production"}):
-        yield f"http://127.0.0.1:{port}"
+    return running(command, port, place / "log", environment={"NODE_ENV": "production"})
 
 
 def installed() -> Path:

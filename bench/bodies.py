@@ -8,27 +8,28 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from bench import keys
-from bench.processes import forget_peak, peak_mib, resident_mib
+from bench.processes import Running, forget_peak, peak_mib, resident_mib
 from bench.report import Row, at_most, known
 
 _PIECE = bytes(1 << 18)
 _TIMEOUT_S = 300
 
 
-def measure(pid: int, url: str, size: int) -> list[Row]:
-    _upload(url, len(_PIECE))
-    _download(url, len(_PIECE))
-    shown = f"{size >> 20:,} MiB"
-    return [*_measured(pid, url, size, f"upload of {shown}", _upload), *_measured(pid, url, size, f"download of {shown}", _download)]
+def measure(gate: Running, size: int) -> list[Row]:
+    rows = []
+    for what, send in (("upload", _upload), ("download", _download)):
+        send(gate.url, len(_PIECE))
+        rows += _measured(gate, size, f"{what} of {size >> 20:,} MiB", send)
+    return rows
 
 
-def _measured(pid: int, url: str, size: int, what: str, send: Callable[[str, int], None]) -> list[Row]:
-    forget_peak(pid)
-    before, began = resident_mib(pid), time.monotonic()
-    send(url, size)
+def _measured(gate: Running, size: int, what: str, send: Callable[[str, int], None]) -> list[Row]:
+    forget_peak(gate.pid)
+    before, began = resident_mib(gate.pid), time.monotonic()
+    send(gate.url, size)
     took = time.monotonic() - began
     return [
-        Row(f"{what}: growth of the server's memory", peak_mib(pid) - before, "MiB", at_most(64)),
+        Row(f"{what}: growth of the server's memory", peak_mib(gate.pid) - before, "MiB", at_most(64)),
         Row(f"{what}: speed", size / (1 << 20) / took, "MiB/s", known()),
     ]
 

@@ -32,15 +32,16 @@ def run(quick: bool) -> list[Row]:
 
 def _calls(quick: bool) -> list[Row]:
     rounds, seconds = (2, 1) if quick else (7, 3)
-    with tempfile.TemporaryDirectory() as name, nginx.answering(Path(name)) as upstream:
-        with (
-            keyscope(Path(name), key_count=_KEY_COUNT, upstream=upstream) as (_, gate),
-            nginx.proxying(Path(name), upstream) as proxy,
-        ):
-            urls = {_DIRECT: upstream, _GATE: gate, _NGINX: proxy}
-            ask = partial(wrk, path=_PATH, keys_in=key_file(Path(name)))
-            alone = interleaved({n: partial(_p50_ms, ask, u, seconds) for n, u in urls.items()}, rounds)
-            many = interleaved({n: partial(_per_s, ask, u, seconds) for n, u in urls.items()}, rounds)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        nginx.answering(Path(name)) as upstream,
+        keyscope(Path(name), key_count=_KEY_COUNT, upstream=upstream.url) as gate,
+        nginx.proxying(Path(name), upstream.url) as proxy,
+    ):
+        urls = {_DIRECT: upstream.url, _GATE: gate.url, _NGINX: proxy.url}
+        ask = partial(wrk, path=_PATH, keys_in=key_file(Path(name)))
+        alone = interleaved({n: partial(_p50_ms, ask, u, seconds) for n, u in urls.items()}, rounds)
+        many = interleaved({n: partial(_per_s, ask, u, seconds) for n, u in urls.items()}, rounds)
     return _latencies(alone) + _rates(many)
 
 
@@ -75,10 +76,10 @@ def _rates(found: dict[str, list[float]]) -> list[Row]:
 
 def _large(quick: bool) -> list[Row]:
     size = 1 << (26 if quick else 30)
-    with tempfile.TemporaryDirectory() as name:
-        port = free_port()
-        with (
-            running(program("upstream", str(port)), port, Path(name) / "upstream.log", core=LOAD_CORE),
-            keyscope(Path(name), key_count=_KEY_COUNT, upstream=f"http://127.0.0.1:{port}") as (pid, url),
-        ):
-            return bodies.measure(pid, url, size) + streams.measure(pid, url)
+    port = free_port()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        running(program("upstream", str(port)), port, Path(name) / "upstream.log", core=LOAD_CORE) as upstream,
+        keyscope(Path(name), key_count=_KEY_COUNT, upstream=upstream.url) as gate,
+    ):
+        return bodies.measure(gate, size) + streams.measure(gate)

@@ -20,6 +20,7 @@ _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 class Load(NamedTuple):
     """What one run of wrk saw."""
 
+    requests: int
     per_s: float
     p50_ms: float
     p99_ms: float
@@ -46,7 +47,9 @@ def wrk(
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"wrk saw errors:\n{said}")
-    return Load(float(_found(r"Requests/sec:\s+([\d.]+)", said)), _latency("50%", said), _latency("99%", said))
+    requests = int(_found(r"(\d+) requests in", said))
+    per_s = float(_found(r"Requests/sec:\s+([\d.]+)", said))
+    return Load(requests, per_s, _latency("50%", said), _latency("99%", said))
 
 
 def _latency(part: str, said: str) -> float:

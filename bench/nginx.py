@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bench.processes import LOAD_CORE, SERVER_CORE, free_port, running
+from bench.processes import LOAD_CORE, SERVER_CORE, Running, free_port, running
 
 _BODY = json.dumps({"id": "dbx_30xQ2cP9bYyh1", "status": "running", "filler": "x" * 960})
 _ANSWERS = "default_type application/json; return 200 '{body}';"
@@ -26,28 +25,24 @@ http {{
 """
 
 
-@contextlib.contextmanager
-def answering(directory: Path) -> Iterator[str]:
+def answering(directory: Path) -> AbstractContextManager[Running]:
     """The upstream, on the core of the load."""
-    with _nginx(directory / "upstream", LOAD_CORE, "", _ANSWERS.format(body=_BODY)) as url:
-        yield url
+    return _nginx(directory / "upstream", LOAD_CORE, "", _ANSWERS.format(body=_BODY))
 
 
-@contextlib.contextmanager
-def proxying(directory: Path, to: str) -> Iterator[str]:
+def proxying(directory: Path, to: str) -> AbstractContextManager[Running]:
     """A plain proxy, with connections that are kept, on the core of the servers."""
-    upstream = f"upstream upstream {{ server {to.removeprefix('http://')}; keepalive 64; keepalive_requests 100000000; }}"
-    with _nginx(directory / "proxy", SERVER_CORE, upstream, _PROXIES) as url:
-        yield url
+    kept = "keepalive 64; keepalive_requests 100000000;"
+    upstream = f"upstream upstream {{ server {to.removeprefix('http://')}; {kept} }}"
+    return _nginx(directory / "proxy", SERVER_CORE, upstream, _PROXIES)
 
 
-@contextlib.contextmanager
-def _nginx(place: Path, core: int, upstream: str, location: str) -> Iterator[str]:
+def _nginx(place: Path, core: int, upstream: str, location: str) -> AbstractContextManager[Running]:
     if shutil.which("nginx") is None:
         raise SystemExit("the bench needs nginx (Debian: apt-get install nginx-light)")
     place.mkdir()
     port = free_port()
     text = _CONFIGURATION.format(place=place, port=port, upstream=upstream, location=location)
     (place / "nginx.conf").write_text(text)
-    with running(["nginx", "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")], port, place / "log", core=core):
-        yield f"http://127.0.0.1:{port}"
+    command = ["nginx", "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")]
+    return running(command, port, place / "log", core=core)

@@ -9,13 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import keys
 
 SERVER_CORE = 0
 LOAD_CORE = 1
 _START_S = 120.0
+
+
+class Running(NamedTuple):
+    """A server: its first process, and where it answers."""
+
+    pid: int
+    url: str
 
 
 def free_port() -> int:
@@ -38,15 +47,15 @@ def running(
     *,
     core: int = SERVER_CORE,
     environment: Mapping[str, str] | None = None,
-) -> Iterator[int]:
-    """A server that listens on the port when the block begins, and is ended with it. Gives its process id."""
+) -> Iterator[Running]:
+    """A server that listens on the port when the block begins, and is ended with it."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             pinned(core, command), env={**os.environ, **(environment or {})}, stdout=output, stderr=output
         )
     try:
         _until_open(process, port, log)
-        yield process.pid
+        yield Running(process.pid, f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
         try:
@@ -56,19 +65,12 @@ def running(
             process.wait()
 
 
-@contextlib.contextmanager
-def keyscope(
-    directory: Path, *, key_count: int, upstream: str | None = None, port: int = 0
-) -> Iterator[tuple[int, str]]:
-    """A Keyscope with so many keys, its process id and its URL."""
-    port = port or free_port()
-    with running(
-        serve_command(keys.a_copy(key_count, directory), port, upstream),
-        port,
-        directory / "keyscope.log",
-        environment={"KEYSCOPE_UPSTREAM_KEY": "ak_upstream"} if upstream else {},
-    ) as pid:
-        yield pid, f"http://127.0.0.1:{port}"
+def keyscope(directory: Path, *, key_count: int, upstream: str | None = None) -> AbstractContextManager[Running]:
+    """A Keyscope with so many keys, on a database of its own."""
+    port = free_port()
+    command = serve_command(keys.a_copy(key_count, directory), port, upstream)
+    environment = {"KEYSCOPE_UPSTREAM_KEY": "ak_upstream"} if upstream else {}
+    return running(command, port, directory / "keyscope.log", environment=environment)
 
 
 def serve_command(database: Path, port: int, upstream: str | None = None) -> list[str]:
@@ -89,6 +91,15 @@ def serve_command(database: Path, port: int, upstream: str | None = None) -> lis
 def program(name: str, *arguments: str) -> list[str]:
     """One of the bench's own servers."""
     return [sys.executable, "-m", f"bench.programs.{name}", *arguments]
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time that the process and everything below it have used."""
+    ticks = 0
+    for one in _tree(pid):
+        after_name = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(after_name[11]) + int(after_name[12])  # utime and stime, proc(5)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mib(pid: int) -> float:

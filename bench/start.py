@@ -35,8 +35,11 @@ def run(quick: bool) -> list[Row]:
         database = keys.a_copy(count, Path(name))
         keys.warm(database)
         took = [_start_s(database) for _ in range(starts)]
-    with tempfile.TemporaryDirectory() as name, keyscope(Path(name), key_count=10_000) as (_, url):
-        return [Row(f"start to ready line, {count:,} keys", median(took), "s", at_most(2)), *_management(url, changes)]
+    with tempfile.TemporaryDirectory() as name, keyscope(Path(name), key_count=10_000) as server:
+        return [
+            Row(f"start to ready line, {count:,} keys", median(took), "s", at_most(2)),
+            *_management(server.url, changes),
+        ]
 
 
 def _start_s(database: Path) -> float:

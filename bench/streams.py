@@ -8,29 +8,29 @@ import time
 from urllib.parse import urlsplit
 
 from bench import keys
-from bench.processes import resident_mib
+from bench.processes import Running, resident_mib
 from bench.report import Row, at_least, known
 
 STREAMS = 1000
 _TIMEOUT_S = 60
 
 
-def measure(pid: int, url: str) -> list[Row]:
+def measure(gate: Running) -> list[Row]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     try:
-        return asyncio.run(_measure(pid, url))
+        return asyncio.run(_measure(gate))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def _measure(pid: int, url: str) -> list[Row]:
-    before = resident_mib(pid)
-    opened = [await _open(url) for _ in range(STREAMS)]
-    held = resident_mib(pid) - before
+async def _measure(gate: Running) -> list[Row]:
+    before = resident_mib(gate.pid)
+    opened = [await _open(gate.url) for _ in range(STREAMS)]
+    held = resident_mib(gate.pid) - before
     began = time.monotonic()
     listening = [asyncio.ensure_future(_hears(stream[0], b"data: shout")) for stream in opened]
-    shouting = await _open(url, "POST", "/v1/shout", b"HTTP/1.1 200")
+    shouting = await _open(gate.url, "POST", "/v1/shout", b"HTTP/1.1 200")
     heard = await asyncio.gather(*listening)
     took_ms = (time.monotonic() - began) * 1000
     for _, writer in [*opened, shouting]:

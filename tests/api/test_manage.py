@@ -229,6 +229,15 @@ def foreign(live: Live) -> tuple[str, str]:
     return ak.reveal(), other.id
 
 
+def test_a_line_of_keys_ends_at_64_generations(live: Live) -> None:
+    key = live.mint("account:write")["key_secret"]
+    for _ in range(62):
+        key = live.mint("account:write", by=key)["key_secret"]
+    assert live.call("GET", "/keyscope/me", key).status_code == 200
+    response = live.call("POST", "/v1/restricted_keys", key, json={})
+    assert (response.status_code, response.json()["code"]) == (403, "exceeds_parent")
+
+
 def test_another_accounts_keys_do_not_exist(live: Live, foreign: tuple[str, str]) -> None:
     secret, key_id = foreign
     unknown = "key_" + "0" * 22

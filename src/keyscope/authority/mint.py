@@ -10,13 +10,16 @@ from msgspec import Struct
 from keyscope.authority.bounds import check_expiry, check_scopes, end_of
 from keyscope.authority.ports import Clock, Entropy, Store, Writer
 from keyscope.authority.replay import KEPT_MS, NONCE_BYTES, Repeatable, seal, unseal
-from keyscope.errors import InvalidToken, StandardKeyRequired
+from keyscope.errors import ExceedsParent, Fault, InvalidToken, StandardKeyRequired
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.ident import RANDOM_BYTES, format_id
 from keyscope.model.key import Key, Lineage, State
 from keyscope.model.scope import Scope
 from keyscope.model.secret import Secret
 from keyscope.model.token import SECRET_BYTES, Kind, format_token
+
+MOST_GENERATIONS = 64
+"""How long a line of keys that minted each other may get."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -90,6 +93,8 @@ class Minting:
         return minted
 
     def _check(self, parent: Lineage, wanted: Wanted) -> None:
+        if len(parent.line) >= MOST_GENERATIONS:
+            raise ExceedsParent("depth", [Fault("$", f"no key descends through more than {MOST_GENERATIONS} others")])
         if wanted.kind is Kind.STANDARD:
             if parent.grant is not None and not self._lax:
                 raise StandardKeyRequired("a restricted key asked for a standard one")

@@ -21,8 +21,12 @@ from keyscope.wire.asgi import Receive, Send, refuse_websocket
 from keyscope.wire.call import Call
 from keyscope.wire.problem import answer
 
+_NORMAL = 1000
 _GOING_AWAY = 1001
+_FAILED = 1011
 _NO_STATUS = 1005
+_NEVER_SENT = frozenset({0, 1006, 1015})
+"""What a side says of a connection that was lost: RFC 6455 section 7.4.1 keeps these codes off the wire."""
 
 
 class WebSocketGate:
@@ -52,26 +56,26 @@ class WebSocketGate:
 
 
 async def _relay(upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send) -> None:
-    directions = {
-        asyncio.ensure_future(_to_upstream(upstream, receive)),
-        asyncio.ensure_future(_to_caller(upstream, send)),
-    }
+    inwards = asyncio.ensure_future(_to_upstream(upstream, receive))
+    outwards = asyncio.ensure_future(_to_caller(upstream, send))
     try:
-        await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({inwards, outwards}, return_when=asyncio.FIRST_COMPLETED)
+        by_caller = inwards.done() and inwards.exception() is None
     finally:
-        for direction in directions:
-            direction.cancel()
-        await asyncio.gather(*directions, return_exceptions=True)
-    # Only when nobody waits for the caller's next message any more: the server closes no socket that is being read.
-    await send({"type": "websocket.close", "code": upstream.close_code or _GOING_AWAY})
+        inwards.cancel()
+        outwards.cancel()
+        await asyncio.gather(inwards, outwards, return_exceptions=True)
+    if not by_caller:
+        # Only now: Granian sends no close while somebody waits for the caller's next message.
+        await send({"type": "websocket.close", "code": _code(upstream.close_code, lost=_FAILED)})
 
 
 async def _to_upstream(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> None:
+    """Returns when the caller has closed, or gone."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            code = message.get("code") or _GOING_AWAY
-            await upstream.close(code=_GOING_AWAY if code == _NO_STATUS else code)
+            await upstream.close(code=_code(message.get("code"), lost=_GOING_AWAY))
             return
         if message.get("text") is not None:
             await upstream.send_str(message["text"])
@@ -80,8 +84,16 @@ async def _to_upstream(upstream: aiohttp.ClientWebSocketResponse, receive: Recei
 
 
 async def _to_caller(upstream: aiohttp.ClientWebSocketResponse, send: Send) -> None:
+    """Returns when the upstream has closed, or gone."""
     async for message in upstream:
         if message.type is aiohttp.WSMsgType.TEXT:
             await send({"type": "websocket.send", "text": message.data})
         elif message.type is aiohttp.WSMsgType.BINARY:
             await send({"type": "websocket.send", "bytes": message.data})
+
+
+def _code(said: int | None, *, lost: int) -> int:
+    """The close code to pass on; ``lost`` if the other side ended without one."""
+    if said == _NO_STATUS:
+        return _NORMAL
+    return lost if said is None or said in _NEVER_SENT else said

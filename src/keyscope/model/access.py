@@ -8,8 +8,8 @@ from keyscope.model.operation import Route
 from keyscope.model.scope import Scope
 
 
-class Access(Struct, frozen=True):
-    """What is attempted.
+class Access(Struct, frozen=True, gc=False):
+    """What is attempted. (Without ``gc``, like the other values of the hot path: they hold no cycles.)
 
     ``route`` is None for a call that the policy does not list. ``needs`` are all the scopes it requires, those of its
     body included. ``now_ms`` is Unix milliseconds.

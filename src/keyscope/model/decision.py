@@ -25,7 +25,7 @@ class Reason(StrEnum):
     MISSING_SCOPE = "missing_scope"
 
 
-class Allow(Struct, frozen=True):
+class Allow(Struct, frozen=True, gc=False):
     """The key may do this."""
 
     lineage: Lineage

@@ -28,7 +28,7 @@ class State(StrEnum):
     REVOKED = "revoked"
 
 
-class Key(Struct, frozen=True, kw_only=True):
+class Key(Struct, frozen=True, kw_only=True, gc=False):
     """One key record. Times are Unix milliseconds. ``scopes`` are as asked for, one per resource type."""
 
     id: str

@@ -39,7 +39,7 @@ class Level(IntEnum):
 _BY_WORD = {level.word: level for level in Level}
 
 
-class Scope(Struct, frozen=True, order=True):
+class Scope(Struct, frozen=True, order=True, gc=False):
     """One (resource type, access level) pair. Short form ``devboxes:read``."""
 
     resource: str

@@ -43,6 +43,7 @@ def read_call(scope: Mapping[str, Any], max_header_bytes: int) -> Call:
         raise NotImplementedMethod(repr(method[:32]))
     _check_head(headers, max_header_bytes)
     _check_host(headers, scope.get("http_version", "1.1"))
+    _check_framing(headers)
     if any(name == b"expect" and value.lower() != b"100-continue" for name, value in headers):
         raise ExpectationFailed
     query: bytes = scope["query_string"]
@@ -62,6 +63,13 @@ def _check_head(headers: RawHeaders, max_header_bytes: int) -> None:
         raise HeadersTooLarge(f"{len(headers)} fields")
     if sum(len(name) + len(value) + _FIELD_COST for name, value in headers) > max_header_bytes:
         raise HeadersTooLarge(f"more than {max_header_bytes} bytes")
+
+
+def _check_framing(headers: RawHeaders) -> None:
+    """No transfer coding but chunked, and that once (RFC 9112 section 6.1): the upstream might undo others."""
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        raise BadRequest("transfer coding", [Fault("Transfer-Encoding", "the only coding that is taken is chunked")])
 
 
 def _check_host(headers: RawHeaders, version: str) -> None:
