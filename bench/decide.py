@@ -33,7 +33,7 @@ Call = Callable[[bytes], object]
 
 
 def run(quick: bool) -> list[Row]:
-    count, calls, rounds = (100_000, 2_000, 3) if quick else (MILLION, 20_000, 9)
+    count, calls, rounds = (100_000, 2_000, 3) if quick else (MILLION, 10_000, 15)
     path = keys.database(count)
     keys.warm(path)
     store = SqliteStore.open(path)

@@ -22,7 +22,7 @@ from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
 from keyscope.policy.document import Policy
 from keyscope.settings import Settings
-from keyscope.wire.asgi import Message, Receive, Scope, Send, refuse_websocket, send_answer
+from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import read_call
 from keyscope.wire.problem import Answer, answer
 
@@ -80,14 +80,14 @@ class Application:
         if scope["raw_path"] == _NGINX:
             await send_answer(send, self._authorize(scope))
             return
-        started = _Started(send)
+        talk = Conversation(scope["headers"], receive, send)
         try:
-            await self._route(scope, receive, started)
+            await self._route(scope, talk.receive, talk.send)
         except Exception as error:
-            if started.yes:
+            if talk.started:
                 log.error("a request failed after its answer had begun", exc_info=error)
                 return  # without the last message the server cuts the connection
-            await send_answer(send, _refused(error))
+            await send_answer(talk.send, _refused(error))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = read_call(scope, self._settings.max_header_bytes)
@@ -123,20 +123,6 @@ class Application:
             self.verifier.closed = error
             raise
         self.verifier.closed = None
-
-
-class _Started:
-    """A ``send`` that knows whether an answer has begun."""
-
-    __slots__ = ("_send", "yes")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.yes = False
-
-    async def __call__(self, message: Message) -> None:
-        self.yes = True
-        await self._send(message)
 
 
 def _refused(error: Exception) -> Answer:

@@ -131,7 +131,7 @@ def test_the_callers_close_code_reaches_the_upstream(
         await socket.close(code=code)
 
     talk(gate, writer, talking)
-    wait_until(lambda: shells.handshakes[0].closed is not None)
+    wait_until(lambda: bool(shells.handshakes) and shells.handshakes[0].closed is not None)
     assert shells.handshakes[0].closed == code
 
 

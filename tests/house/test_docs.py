@@ -88,7 +88,7 @@ def test_the_readme_names_the_two_commands_first() -> None:
         assert done.returncode == 0
 
 
-def test_the_readmes_other_blocks_run_in_order(new_directory: Callable[[], Path]) -> None:
+def test_the_readmes_other_blocks_run_in_order(new_directory: Callable[[], Path], tmp_path: Path) -> None:
     directory = new_directory()
     with Recorder() as upstream, Live(directory, upstream=upstream.url) as live:
         environment = {
@@ -96,7 +96,7 @@ def test_the_readmes_other_blocks_run_in_order(new_directory: Callable[[], Path]
             "KEYSCOPE_URL": live.url,
             "KEYSCOPE_API_KEY": live.first,
         }
-        run = {"cwd": directory, "env": environment, "capture_output": True, "text": True, "timeout": 60}
+        run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 60}
         for script in blocks("sh")[2:]:
             done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], **run)  # type: ignore[call-overload]
             assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from hashlib import sha256
 from keyscope.authority.ports import Clock, Index
 from keyscope.errors import InvalidToken, Unavailable
 from keyscope.model.access import Access
-from keyscope.model.decision import Decision, decide
+from keyscope.model.decision import Allow, Decision, decide
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route, Table
 from keyscope.model.scope import Scope
@@ -54,7 +54,7 @@ class Verifier:
         """Judge a call by its method and canonical path. The conditions on its body are not yet looked at."""
         lineage = self.find(token)
         route = self.route(method, path)
-        return self.judge(lineage, route, route.needs if route is not None else ())
+        return decide(lineage, Access(route, route.needs if route is not None else (), self._now_ms()))
 
     def judge(self, lineage: Lineage, route: Route | None, needs: tuple[Scope, ...]) -> Decision:
         """Judge a call whose route and needed scopes are known."""
@@ -67,6 +67,6 @@ class Verifier:
             raise InvalidToken("the key is not active")
         return lineage
 
-    def note_use(self, lineage: Lineage) -> None:
-        """Remember that the key was accepted just now."""
-        self.used[lineage.key.id] = self._now_ms()
+    def note_use(self, allow: Allow) -> None:
+        """Remember that the key was accepted."""
+        self.used[allow.lineage.key.id] = allow.access.now_ms

@@ -17,6 +17,6 @@ def admit(verifier: Verifier, call: Call) -> Allow | Answer:
     """
     decision = verifier.decide(find_bearer(call.headers), call.matched_method, call.path)
     if isinstance(decision, Allow):
-        verifier.note_use(decision.lineage)
+        verifier.note_use(decision)
         return decision
     return refusal(decision, call.method, call.path)

@@ -76,7 +76,7 @@ class ForwardAuth:
             needs = strongest((*route.needs, *(condition.needs for condition in route.conditions)))
             decision = self._verifier.judge(decision.lineage, route, needs)
         if isinstance(decision, Allow):
-            self._verifier.note_use(decision.lineage)
+            self._verifier.note_use(decision)
             return _allowed(decision)
         return refusal(decision, method, path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -12,6 +13,57 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+
+_MOST_DISCARDED_BYTES = 65536
+_DISCARD_S = 0.5
+
+
+class Conversation:
+    """One request and its answer: knows whether the answer has begun, and reads a body that nobody wanted.
+
+    A server closes the connection after an answer that left a body unread, without a word. A caller that sends its
+    next request at that moment sees a lost connection, and an SDK then sends again what was refused for good. So a
+    small body is read before a refusal goes out. A large, slow or not yet invited one (``Expect``) is left unread.
+    """
+
+    __slots__ = ("_headers", "_read", "_receive", "_send", "started")
+
+    def __init__(self, headers: RawHeaders, receive: Receive, send: Send) -> None:
+        self._headers = headers
+        self._receive = receive
+        self._send = send
+        self._read = False
+        self.started = False
+
+    async def receive(self) -> Message:
+        self._read = True
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        if not self.started and not self._read and message.get("status", 200) >= 400:
+            await self._discard_body()
+        self.started = True
+        await self._send(message)
+
+    async def _discard_body(self) -> None:
+        left = _MOST_DISCARDED_BYTES if self._has_small_body() else 0
+        try:
+            async with asyncio.timeout(_DISCARD_S):
+                while left > 0:
+                    message = await self._receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            return
+
+    def _has_small_body(self) -> bool:
+        fields = dict(self._headers)
+        if b"expect" in fields:
+            return False
+        length = fields.get(b"content-length", b"0")
+        return b"transfer-encoding" in fields or (length.isdigit() and 0 < int(length[:20]) <= _MOST_DISCARDED_BYTES)
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

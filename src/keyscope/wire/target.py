@@ -59,7 +59,8 @@ def split_target(raw: bytes) -> tuple[str, bytes]:
     if len(raw) > MAX_BYTES:
         raise TargetTooLong
     path, _, query = raw.partition(b"?")
-    check_query(query)
+    if query:
+        check_query(query)
     return canonical_path(path), query
 
 
