@@ -7,11 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import h2.config
-import h2.connection
-import h2.events
 import pytest
 
+from tests.gate.h2_stream import happenings
 from tests.gate.raw import CutOff, Raw, request_head
 from tests.gate.waiting import wait_until
 from tests.live import Live, free_port
@@ -107,25 +105,8 @@ def test_over_http2_too_an_answer_that_breaks_off_ends_in_an_error(
 ) -> None:
     upstream.stream = saying(said)
     with Raw(live.port) as raw:
-        assert stream_end(raw, key) in ("200 StreamReset", "502 StreamEnded")
-
-
-def stream_end(raw: Raw, key: str) -> str:
-    """The status and the end of the one stream of an HTTP/2 connection."""
-    peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-    peer.initiate_connection()
-    fields = [(":method", "GET"), (":scheme", "http"), (":authority", "gate.test"), (":path", "/v1/devboxes")]
-    peer.send_headers(1, [*fields, ("authorization", f"Bearer {key}")], end_stream=True)
-    raw.send(peer.data_to_send())
-    status = ""
-    while data := raw.socket.recv(65536):
-        for event in peer.receive_data(data):
-            if isinstance(event, h2.events.ResponseReceived):
-                status = dict(event.headers)[b":status"].decode()
-            elif isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
-                return f"{status} {type(event).__name__}"
-        raw.send(peer.data_to_send())
-    return f"{status} ConnectionClosed"
+        status, *_, end = happenings(raw, "/v1/devboxes", key)
+    assert (status, end) in (("200", "StreamReset"), ("502", "StreamEnded"))
 
 
 def test_a_caller_that_leaves_in_mid_download_closes_the_upstream_too(live: Live, upstream: Recorder, key: str) -> None:

@@ -87,6 +87,11 @@ def test_what_goes_on_is_the_same_value(raw: Raw, upstream: Recorder, key: str, 
     assert seen.all("content-length") == [str(len(seen.body))]
 
 
+def test_what_goes_on_is_written_anew_from_the_value(raw: Raw, upstream: Recorder, key: str) -> None:
+    assert raw.ask("POST", JUDGED, key, [JSON], b' { "name" :\t"\\u0061" ,\n"n": 1.0e0 } ').status == 200
+    assert upstream.take()[0].body == b'{"name":"a","n":1.0}'
+
+
 def test_a_chunked_body_is_judged_as_any_other(raw: Raw, live: Live, upstream: Recorder, key: str) -> None:
     body = b'5\r\n{"blu\r\n19\r\neprint_id": "bpt_000001"}\r\n0\r\n\r\n'
     fields = [JSON, ("transfer-encoding", "chunked")]

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.gate.h2_stream import happenings
 from tests.gate.raw import Raw, request_head
 from tests.recorder import Recorder, Seen
 
@@ -53,6 +54,23 @@ def test_the_head_of_an_answer_arrives_before_its_body(raw: Raw, upstream: Recor
     assert raw.head().status == 200
     arrived.set()
     assert raw.chunk() == b""
+
+
+def test_over_http2_too_the_head_arrives_before_the_body(raw: Raw, upstream: Recorder, key: str) -> None:
+    arrived = threading.Event()
+
+    async def slow(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(EVENT_STREAM)
+        in_time = await asyncio.to_thread(arrived.wait, 5)
+        writer.write(chunk(b"in time" if in_time else b"late") + b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+    upstream.stream = slow
+    events = happenings(raw, STDOUT, key)
+    assert next(events) == "200"
+    arrived.set()
+    assert [*events] == ["in time", "StreamEnded"]
 
 
 def test_a_long_poll_that_ends_with_408_is_passed_on_as_it_is(raw: Raw, upstream: Recorder, key: str) -> None:

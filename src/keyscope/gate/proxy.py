@@ -121,9 +121,13 @@ async def _pass_on(response: aiohttp.ClientResponse, exchange: Exchange, send: S
         "headers": outward(response.raw_headers),
     }
     await send(start)
+    content, last = response.content, b""
     try:
-        if not response.content.at_eof():
-            if not response.content.total_bytes:
+        if content.is_eof():
+            # The whole answer is here, as most small ones are: nothing to wait for, so no need to watch the caller.
+            last = content.read_nowait()
+        else:
+            if not content.total_bytes:
                 await send(_NOTHING_YET)
             await exchange.unless_gone(_copy(response, send))
     except (CallerGone, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -131,7 +135,7 @@ async def _pass_on(response: aiohttp.ClientResponse, exchange: Exchange, send: S
         response.close()
         await send(_NOTHING_YET)
         return
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": last})
 
 
 async def _copy(response: aiohttp.ClientResponse, send: Send) -> None:
