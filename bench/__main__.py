@@ -32,7 +32,7 @@ def machine() -> dict[str, str]:
 
 def main() -> int:
     options = argparse.ArgumentParser(prog="bench")
-    options.add_argument("--quick", action="store_true", help="a look in a minute or two; not a measurement")
+    options.add_argument("--quick", action="store_true", help="a look in a minute or two; nothing is written")
     options.add_argument("--only", choices=[part.NAME for part in PARTS], help="one part alone; nothing is written")
     asked = options.parse_args()
     parts = []
@@ -44,8 +44,8 @@ def main() -> int:
             about = " ".join((module.__doc__ or "").split())
             parts.append(Part(module.NAME, about, rows, round(time.monotonic() - began, 1)))
     print(markdown(parts, machine(), asked.quick))
-    if asked.only is None:
-        write(RESULTS, parts, machine(), asked.quick)
+    if asked.only is None and not asked.quick:
+        write(RESULTS, parts, machine())
     return 0
 
 

@@ -82,10 +82,9 @@ def markdown(parts: Iterable[Part], machine: dict[str, str], quick: bool) -> str
     return "\n".join(lines) + "\n"
 
 
-def write(directory: Path, parts: list[Part], machine: dict[str, str], quick: bool) -> None:
-    """``results.md`` and ``results.json``; of a quick run ``quick.*``, which nobody keeps."""
+def write(directory: Path, parts: list[Part], machine: dict[str, str]) -> None:
+    """``results.md`` and ``results.json`` of a full run."""
     directory.mkdir(parents=True, exist_ok=True)
-    stem = directory / ("quick" if quick else "results")
-    stem.with_suffix(".md").write_text(markdown(parts, machine, quick))
-    content = {"quick": quick, "machine": machine, "parts": parts}
-    stem.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    (directory / "results.md").write_text(markdown(parts, machine, quick=False))
+    content = {"machine": machine, "parts": parts}
+    (directory / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

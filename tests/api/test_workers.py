@@ -31,13 +31,24 @@ def statuses(live: Live, key: str) -> set[int]:
 
 
 def children(live: Live) -> list[int]:
-    tasks = Path(f"/proc/{live.pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{live.pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def serving(live: Live) -> list[int]:
     """The processes below the supervisor that listen on its port."""
-    return [pid for pid in children(live) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(live) if b"spawn_main" in command_line(pid)]
+
+
+def command_line(pid: int) -> bytes:
+    """Empty for a process that has ended, which may happen between listing it and looking at it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def test_there_are_two_of_them(several: Live) -> None:
