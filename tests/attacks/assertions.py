@@ -24,6 +24,11 @@ def response_fault(case: Case) -> str | None:
     return _first({name: _RESPONSE[name] for name in asserted}, asserted, case)
 
 
+def after_fault(case: Case) -> str | None:
+    """The first fault in what the row says of afterwards."""
+    return _first({name: _AFTER[name] for name in case.row.assert_after}, case.row.assert_after, case)
+
+
 SEVERAL_ANSWERS = frozenset({"same_body_as", "json_differs_from_prime", "audit_lines_added"})
 """Assertions that compare with other answers or with the time before; see runner.py."""
 
@@ -100,6 +105,16 @@ def _json_has(names: list[str], case: Case) -> str | None:
     return next((name for name in names if name not in _reply(case).json()), None)
 
 
+def _json_equals(wanted: dict[str, Any], case: Case) -> str | None:
+    reply = _reply(case)
+    return None if reply.json() == wanted else reply.body.decode("latin-1")
+
+
+def _key_dead(name: str, case: Case) -> str | None:
+    status = case.world.live.call("GET", "/keyscope/me", case.cast[name].secret).status_code
+    return None if status == 401 else f"{name} is answered {status}"
+
+
 def _json_not(unwanted: dict[str, str], case: Case) -> str | None:
     body = _reply(case).json()
     return next((name for name, value in unwanted.items() if body.get(name) == value), None)
@@ -148,7 +163,10 @@ _RESPONSE: dict[str, Check] = {
     "header_absent": _absent,
     "json_has": _json_has,
     "json_not": _json_not,
+    "json_equals": _json_equals,
     "account": _account,
     "key_type": _key_type,
     "scopes_echo": _scopes_echo,
 }
+
+_AFTER: dict[str, Check] = {"key_dead": _key_dead}

@@ -55,6 +55,7 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "expires-in-2s": ("devboxes:read",),
     "revoked": ("devboxes:read",),
     "revoke-me": ("devboxes:read",),
+    "introspector": ("account:read",),
 }
 """Restricted keys of account A, made by its first key."""
 
@@ -156,6 +157,17 @@ class Cast:
         made = self._mint(("devboxes:write",), by=self._world.other.secret)
         return Fixture(made.secret, made.id, self._world.other.account)
 
+    def _revoker(self) -> Fixture:
+        """A standard key: a restricted one ends only what it minted."""
+        made = self._world.live.mint_standard()
+        return Fixture(made["key_secret"], made["id"], self._world.account)
+
+    def _rotated_old(self) -> Fixture:
+        made = self._mint(("devboxes:read",))
+        response = self._world.live.call("POST", f"/v1/restricted_keys/{made.id}/rotate")
+        assert response.status_code == 200, response.text
+        return made
+
     def _child_of_revoked_parent(self) -> Fixture:
         parent = self._mint(("account:write", "devboxes:read"))
         child = self._mint(("devboxes:read",), by=parent.secret)
@@ -167,6 +179,8 @@ class Cast:
         "full-other-account": lambda self: self._world.other,
         "other-account": _other_account,
         "account-write-grandchild": lambda self: self._mint(("account:write",), by=self["account-write"].secret),
+        "revoker": _revoker,
+        "rotated-old": _rotated_old,
         "child-of-revoked-parent": _child_of_revoked_parent,
         "never-issued": lambda self: Fixture(format_token(Kind.RESTRICTED, os.urandom(32)).reveal()),
         "malformed": lambda self: Fixture("rk_notakey"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import re
 
+from keyscope.api.introspection import INTROSPECT, REVOKE
 from keyscope.gate.forward import NGINX_PATH
 from tests.attacks.fixtures import Cast, now_ms
 
+_PATHS = {"VERIFY_PATH": NGINX_PATH, "INTROSPECT_PATH": INTROSPECT, "REVOKE_PATH": REVOKE}
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 _SUM = re.compile(r"(NOW_MS|NOW_S|EXP:(?P<fixture>[^}]+?))(?P<more>[+-]\d+)?")
 
@@ -20,8 +22,8 @@ def fill(text: str, host: str, cast: Cast) -> str:
 def _value(name: str, host: str, cast: Cast) -> str:
     if name == "HOST":
         return host
-    if name == "VERIFY_PATH":
-        return NGINX_PATH
+    if name in _PATHS:
+        return _PATHS[name]
     if name.startswith("REPEAT|"):
         _, count, text = name.split("|", 2)
         return text * int(count)

@@ -17,9 +17,7 @@ _TARGETS = {PROXY: {"proxy", "asgi"}, API: {"api"}, FORWARD_AUTH: {"forward-auth
 NOT_APPLICABLE = {
     "split-token": "a key's text has no public part: it is one random number, looked up by its digest",
     "base64-token": "a key's text is base62, which has one spelling and no padding",
-    "oauth-endpoints": "introspection and revocation in OAuth's form do not exist yet",
     "secret-scanning": "the secret-scanning webhook does not exist yet",
-    "rotation": "keys cannot be rotated yet",
 }
 """Values of ``requires`` and ``policy`` that this product does not have, and why."""
 
@@ -33,6 +31,8 @@ APPLICABLE = frozenset(
         "attenuation",
         "cascade-revocation",
         "write-implies-read",
+        "oauth-endpoints",
+        "rotation",
     }
 )
 """Values of ``requires`` and ``policy`` that it has."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from tests.attacks import h1, h2c
-from tests.attacks.assertions import response_fault, upstream_fault
+from tests.attacks.assertions import after_fault, response_fault, upstream_fault
 from tests.attacks.fixtures import Cast, World, now_ms
 from tests.attacks.message import compose, h2_fields, raw_bytes
 from tests.attacks.outcome import Outcome, Reply
@@ -38,7 +38,8 @@ class Runner:
 
     def run(self, row: Row, face: str, verdicts: tuple[str, ...] = ()) -> None:
         """Raise WrongVerdict if the row does not get one of its verdicts, or of those given instead."""
-        cast = Cast(self._world) if row.prime or row.key == "expires-at-now" else self._cast
+        own = row.prime or row.assert_after or row.key == "expires-at-now"
+        cast = Cast(self._world) if own else self._cast
         earlier = self._do_steps(row, face, cast)
         events = self._world.events(self._world.account)
         case = self._case(row, face, cast)
@@ -89,7 +90,7 @@ class Runner:
         if case.face == PROXY:
             faults.append(upstream_fault(case))
         if case.face != FORWARD_AUTH:  # there, nginx writes the answer
-            faults += [response_fault(case), self._compared(case, earlier, events)]
+            faults += [response_fault(case), after_fault(case), self._compared(case, earlier, events)]
         for fault in faults:
             if fault is not None:
                 raise WrongVerdict(f"{case.row.id} on {case.face}: {fault}; {case.outcome}")

@@ -5,13 +5,16 @@ It answers "no" with 200, so it is POST only and shares no path with forward-aut
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from keyscope.api import replies
-from keyscope.api.caller import Desk, admitted, json_reply, read
+from keyscope.api.caller import Desk, admitted, call_of, json_reply
 from keyscope.api.documented import BODY, responses
-from keyscope.api.requests import VerifyKey, scopes_of
+from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
 from keyscope.errors import BadRequest, Fault, InvalidToken
 from keyscope.model.body import Json
@@ -19,8 +22,11 @@ from keyscope.model.decision import Allow, Decision
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route, strongest
 from keyscope.model.scope import Scope
+from keyscope.wire.body import read_json_bytes
+from keyscope.wire.codec import decode
 from keyscope.wire.target import METHODS, split_target
 
+_AT_ONCE = 50
 _INVALID: dict[str, object] = {
     "valid": False,
     "allowed": False,
@@ -41,26 +47,43 @@ class VerifyRoutes:
             self.verify,
             methods=["POST"],
             operation_id="verifyKey",
-            openapi_extra=BODY(VerifyKey, required=True),
-            responses=responses(replies.Verified, 400, 401, 403, 413, 415),
+            openapi_extra=BODY(VerifyKey, VerifyKeys, required=True),
+            responses=responses(replies.Verified | replies.VerifiedAll, 400, 401, 403, 413, 415),
         )
 
     async def verify(self, request: Request) -> Response:
-        """Whether a key is good, and whether it covers a call, or scopes. Says no with 200."""
-        caller = admitted(request, self._desk)
-        asked, _ = await read(request, self._desk, VerifyKey)
-        method, path = _call(asked)
-        wanted = scopes_of(asked.scopes)
-        lineage = self._find(asked.key, caller.lineage.key.account_id)
-        if lineage is None:
-            return json_reply(_INVALID)
-        decision = self._judge(lineage, self._needs(method, path, asked.body, wanted))
-        return json_reply(_verified(lineage, decision, method, path))
+        """Whether a key is good, and whether it covers a call, or scopes. Says no with 200. Also many at once."""
+        desk, call = self._desk, call_of(request)
+        account_id = admitted(request, desk).lineage.key.account_id
+        raw = await read_json_bytes(request.receive, call.headers, desk.max_body_bytes, desk.body_timeout_s)
+        value, faults = decode(raw) if raw else ({}, [])
+        if isinstance(value, dict) and "checks" in value:
+            checks = checked(value, faults, VerifyKeys, desk.context).checks
+            return json_reply({"results": await self._all(checks, account_id, call.peer)})
+        asked = checked(value, faults, VerifyKey, desk.context)
+        return json_reply(self._one(asked, _call(asked), account_id, call.peer))
 
-    def _find(self, text: str, account_id: str) -> Lineage | None:
+    async def _all(self, checks: Sequence[VerifyKey], account_id: str, peer: str) -> list[dict[str, object]]:
+        """The answers in the order asked. Raises BadRequest, before any answer, if a call among them is not one."""
+        calls = [_numbered(number, asked) for number, asked in enumerate(checks)]
+        results = []
+        for number, (asked, call) in enumerate(zip(checks, calls, strict=True)):
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)  # a long list never holds up the gate
+            results.append(self._one(asked, call, account_id, peer))
+        return results
+
+    def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, peer: str) -> dict[str, object]:
+        lineage = self._find(asked.key, account_id, peer)
+        if lineage is None:
+            return _INVALID
+        decision = self._judge(lineage, self._needs(*call, asked.body, scopes_of(asked.scopes)))
+        return _verified(lineage, decision, *call)
+
+    def _find(self, text: str, account_id: str, peer: str) -> Lineage | None:
         """The key, if it is live and of this account."""
         try:
-            lineage = self._desk.verifier.live(text.encode("utf-8"))
+            lineage = self._desk.verifier.live(text.encode("utf-8"), peer)
         except InvalidToken:
             return None
         return lineage if lineage.key.account_id == account_id else None
@@ -76,6 +99,14 @@ class VerifyRoutes:
 
     def _judge(self, lineage: Lineage, route: Route | None) -> Decision:
         return self._desk.verifier.judge(lineage, route, route.needs if route is not None else ())
+
+
+def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:
+    try:
+        return _call(asked)
+    except BadRequest as error:
+        faults = [Fault(f"$.checks[{number}].{fault.path.removeprefix('$.')}", fault.message) for fault in error.faults]
+        raise BadRequest("checks", faults) from None
 
 
 def _call(asked: VerifyKey) -> tuple[str, str]:

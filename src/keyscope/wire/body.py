@@ -1,4 +1,4 @@
-"""Read a request body that must be looked at: bounded in size and time, JSON only."""
+"""Read a request body that must be looked at: bounded in size and time."""
 
 from __future__ import annotations
 
@@ -7,26 +7,34 @@ import asyncio
 from keyscope.errors import BadRequest, Fault, TimedOut, TooLarge, UnsupportedMediaType
 from keyscope.wire.asgi import RawHeaders, Receive
 
-_JSON_PARAMETERS = ("", "charset=utf-8", 'charset="utf-8"')
+_PARAMETERS = ("", "charset=utf-8", 'charset="utf-8"')
 
 
 async def read_json_bytes(receive: Receive, headers: RawHeaders, limit: int, timeout_s: float) -> bytes:
     """The whole body of a request that carries JSON or nothing.
 
-    ``limit`` is in bytes. Raises UnsupportedMediaType, TooLarge (from Content-Length already, before anything is
-    read), TimedOut, and BadRequest if the body ends early.
+    Raises UnsupportedMediaType, and as ``read_bytes`` does.
+    """
+    body = await read_bytes(receive, headers, limit, timeout_s)
+    if body:
+        check_media_type(headers, "application/json")
+    return body
+
+
+async def read_bytes(receive: Receive, headers: RawHeaders, limit: int, timeout_s: float) -> bytes:
+    """The whole body.
+
+    ``limit`` is in bytes. Raises TooLarge (from Content-Length already, before anything is read), TimedOut, and
+    BadRequest if the body ends early.
     """
     length = _declared_length(headers)
     if length is not None and length > limit:
         raise TooLarge(f"{length} bytes declared, {limit} allowed")
     try:
         async with asyncio.timeout(timeout_s):
-            body = await _read(receive, limit)
+            return await _read(receive, limit)
     except TimeoutError:
         raise TimedOut(f"no whole body within {timeout_s} s") from None
-    if body:
-        _check_media_type(headers)
-    return body
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
@@ -51,9 +59,10 @@ def _declared_length(headers: RawHeaders) -> int | None:
     return int(values[0][:20])
 
 
-def _check_media_type(headers: RawHeaders) -> None:
+def check_media_type(headers: RawHeaders, wanted: str) -> None:
+    """Raise UnsupportedMediaType unless the body is of this type, in UTF-8 and not compressed."""
     types = [value for name, value in headers if name == b"content-type"]
     kind, _, parameter = (types[0] if len(types) == 1 else b"").decode("latin-1").lower().partition(";")
     coded = any(name == b"content-encoding" for name, _ in headers)
-    if coded or kind.strip() != "application/json" or parameter.strip() not in _JSON_PARAMETERS:
+    if coded or kind.strip() != wanted or parameter.strip() not in _PARAMETERS:
         raise UnsupportedMediaType

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import keyscope.api.caller
+import keyscope.api.introspection
 import keyscope.api.requests
 import keyscope.authority.mint
 import keyscope.authority.replay
@@ -18,6 +19,7 @@ import keyscope.store.session
 import keyscope.wire.body
 import keyscope.wire.problem
 import keyscope.wire.refusal
+from keyscope.authority.limits import Limits
 from keyscope.errors import InsufficientScope, MissingCredential
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow
@@ -28,6 +30,7 @@ from tests.attacks.broken.build import broken, part, swap
 
 caller, requests, mint = keyscope.api.caller, keyscope.api.requests, keyscope.authority.mint
 problem = keyscope.wire.problem
+introspection: Any = keyscope.api.introspection
 
 
 @broken("a child may have any scopes", "esc-011:api")
@@ -44,8 +47,8 @@ def _() -> None:
 def _() -> None:
     old = mint.Minting.__init__
 
-    def lax(self: Any, *ports: Any, **_: Any) -> None:
-        old(self, *ports, restricted_may_mint_standard=True)
+    def lax(self: Any, store: Any, clock: Any, entropy: Any, _: Any = None) -> None:
+        old(self, store, clock, entropy, Limits(restricted_may_mint_standard=True))
 
     swap(mint.Minting, "__init__", lax)
 
@@ -136,7 +139,7 @@ def _() -> None:
 
 @broken("any content type will do", "bdy-079:api", "bdy-081:api")
 def _() -> None:
-    swap(keyscope.wire.body, "_check_media_type", lambda headers: None)
+    swap(keyscope.wire.body, "check_media_type", lambda headers, wanted: None)
 
 
 @broken("a request id is shared by all callers", "cch-011:api")
@@ -188,3 +191,63 @@ def _() -> None:
         return old(denied, method, path)
 
     swap(keyscope.gate.admit, "refusal", tell)
+
+
+@broken("introspection tells everybody", "oau-009:api")
+def _() -> None:
+    def lax(desk: Any, call: Any) -> Any:
+        return desk.verifier.live(find_bearer(call.headers))
+
+    swap(introspection, "asking", lax)
+
+
+@broken("introspection knows the keys of all accounts", "oau-005:api")
+def _() -> None:
+    old = introspection.TokenRoutes._described
+
+    def described(self: Any, token: bytes, _: str, call: Any) -> Any:
+        try:
+            account_id = self._desk.verifier.live(token).key.account_id
+        except keyscope.errors.InvalidToken:
+            account_id = ""
+        return old(self, token, account_id, call)
+
+    swap(introspection.TokenRoutes, "_described", described)
+
+
+@broken("introspection says why a key is not good", "oau-004:api")
+def _() -> None:
+    old = introspection.TokenRoutes._described
+
+    def described(self: Any, token: bytes, account_id: str, call: Any) -> Any:
+        try:
+            lineage = self._desk.verifier.find(token)
+        except keyscope.errors.InvalidToken:
+            return old(self, token, account_id, call)
+        members = self._members(lineage, call)
+        members["active"] = self._desk.clock.now_ms() < lineage.expires_at_ms
+        return introspection.json_answer(json.dumps(members).encode())
+
+    swap(introspection.TokenRoutes, "_described", described)
+
+
+@broken("revocation answers and ends nothing", "oau-011:api")
+def _() -> None:
+    old = introspection.TokenRoutes._living
+
+    def living(self: Any, token: bytes, account_id: str) -> None:
+        old(self, token, account_id)
+
+    swap(introspection.TokenRoutes, "_living", living)
+
+
+@broken("a token in the query will do", "oau-007:api")
+def _() -> None:
+    old = introspection.TokenRoutes._token
+
+    async def token(self: Any, call: Any, receive: Any) -> Any:
+        if call.query:
+            return bytes(call.query).partition(b"token=")[2]
+        return await old(self, call, receive)
+
+    swap(introspection.TokenRoutes, "_token", token)
