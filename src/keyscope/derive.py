@@ -1,4 +1,7 @@
-"""The library's front for derived keys: ``keyscope.attenuate`` makes a narrower key from a key, without a server."""
+"""Derived keys for programs: make a narrower key from a key's text alone, without a server.
+
+The same as ``keyscope attenuate``. The format is in ``keyscope/model/derived.py``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Iterable
 
 from keyscope.model import derived
 from keyscope.model.scope import Scope
-from keyscope.model.secret import Secret
 from keyscope.model.token import base62
 from keyscope.system import SystemEntropy
 
@@ -14,21 +16,26 @@ _RANDOM_BYTES = 16
 
 
 def attenuate(
-    key: Secret | str,
+    key: str,
     *,
     scopes: Iterable[Scope | str] | None = None,
     expires_at_ms: int | None = None,
     label: str | None = None,
     nonce: str | None = None,
-) -> Secret:
-    """A key that can do less than ``key``, made from its text alone; ``.reveal()`` is its text.
+) -> str:
+    """The text of a key that can do less than ``key``, which is an ``ak_``, ``rk_`` or ``dk_`` key's text.
 
     ``scopes`` like ``"devboxes:read"``: None leaves them as they are, empty leaves none. ``expires_at_ms`` is Unix
     milliseconds, ``label`` at most 200 printable characters. ``nonce`` (12 base62 characters) is drawn if not given.
     Raises ValueError, with a sentence for people, if the key or a limit is malformed or a limit would widen.
     """
-    drawn = nonce if nonce is not None else _nonce()
-    return derived.attenuate(key, nonce=drawn, scopes=scopes, expires_at_ms=expires_at_ms, label=label)
+    drawn = _nonce() if nonce is None else nonce
+    return derived.attenuate(key, nonce=drawn, scopes=scopes, expires_at_ms=expires_at_ms, label=label).reveal()
+
+
+def derived_id(key: str) -> str:
+    """The id (``drv_…``) that revokes this derived key and what is derived from it. Raises ValueError."""
+    return derived.last_id(key)
 
 
 def _nonce() -> str:

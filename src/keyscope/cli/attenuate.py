@@ -11,24 +11,24 @@ import click
 from keyscope.cli.options import Duration, ScopeText, as_json, option
 from keyscope.cli.output import moment, note, print_json
 from keyscope.derive import attenuate as derive
-from keyscope.model.derived import last_id
+from keyscope.derive import derived_id
 from keyscope.model.scope import Scope
 
 
 @click.command()
 @click.argument("key", required=False)
-@option("--scope", "scopes", multiple=True, type=ScopeText(), help="Leave no more than this. Repeat it.")
-@option("--no-scopes", is_flag=True, help="Leave no scopes at all.")
-@option("--expires-in", type=Duration(), help="End after this time, like 1h.")
-@option("--label", help="Who or what it is for, on one line. It is readable in the key and goes into the record.")
+@option("--scope", "scopes", multiple=True, type=ScopeText(), help="TYPE:read or TYPE:write; give it once per type.")
+@option("--no-scopes", is_flag=True, help="Leave it no scope at all.")
+@option("--expires-in", type=Duration(), help="Life from now on, like 8h or 30d.")
+@option("--label", help="One line about it, for people. It can be read in the key.")
 @as_json
 def attenuate(
     key: str | None, scopes: tuple[Scope, ...], no_scopes: bool, expires_in: int | None, label: str | None, json: bool
 ) -> None:
-    """Make a narrower key from KEY, offline: fewer scopes, an earlier end. Only the new key goes to stdout.
+    """Derive a narrower, shorter-lived key from KEY, offline. KEY - reads it from stdin; without KEY it is the one in
+    KEYSCOPE_API_KEY. The derived key alone is printed on stdout.
 
-    KEY - reads the key from stdin; without KEY it is KEYSCOPE_API_KEY. The new key dies with the one that it came
-    from, and can be revoked alone by its id (drv_…), which goes to stderr.
+    What is not named stays as it is. The key's id (drv_…), which revokes it alone, is printed on stderr.
     """
     if scopes and no_scopes:
         raise click.UsageError("--scope and --no-scopes contradict each other.")
@@ -36,13 +36,13 @@ def attenuate(
     try:
         made = derive(_text(key), scopes=scopes if scopes or no_scopes else None, expires_at_ms=ends, label=label)
     except ValueError as error:
-        raise click.UsageError(f"{error}.") from None
-    made_id = last_id(made)
+        raise click.UsageError(f"Not derived: {error}.") from None
+    made_id = derived_id(made)
     if json:
-        print_json({"id": made_id, "key_secret": made.reveal(), "hint": made.hint, "expires_at_ms": ends})
+        print_json({"id": made_id, "key_secret": made, "expires_at_ms": ends, "label": label})
         return
-    click.echo(made.reveal())
-    note(f"{made_id}, expires {moment(ends)}" if ends is not None else made_id)
+    click.echo(made)
+    note(made_id if ends is None else f"{made_id}, until {moment(ends)}")
 
 
 def _text(key: str | None) -> str:
