@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from keyscope.api.app import is_own, make_app
+from keyscope.api.app import Management, is_own
 from keyscope.api.caller import Desk
+from keyscope.authority.derivation import Derivation
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
+from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
+from keyscope.authority.rotate import Rotation
 from keyscope.authority.verify import Verifier
 from keyscope.errors import InternalError, KeyscopeError, NotFound, Unavailable
 from keyscope.gate.forward import NGINX_PATH, ForwardAuth
@@ -56,18 +59,23 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
         )
         self._websockets = WebSocketGate(self.verifier, upstream)
-        lax = settings.restricted_may_mint_standard
+        limits = settings.limits
         desk = Desk(
             verifier=self.verifier,
-            minting=Minting(store, clock, entropy, restricted_may_mint_standard=lax),
-            lifecycle=Lifecycle(store, clock, barred),
+            minting=Minting(store, clock, entropy, limits),
+            lifecycle=Lifecycle(store, clock, barred, limits),
+            rotation=Rotation(store, clock, entropy, limits),
+            derivation=Derivation(store, clock, barred),
+            panic=Panic(store, clock),
+            store=store,
             clock=clock,
             policy=policy,
+            public_url=settings.public_url,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
             check=self.check,
         )
-        self._management = make_app(desk)
+        self._management = Management(desk)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or handshake. Every ASGI scope type is covered; an unknown one gets no answer."""

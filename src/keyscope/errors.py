@@ -12,6 +12,7 @@
     │       ├── ExceedsParent       a key may not mint or update into more than itself
     │       ├── OutsideTree         a restricted key manages only what it minted
     │       ├── StandardKeyRequired
+    │       ├── DerivedKey          a key that its holder derived manages no keys
     │       └── PeerNotTrusted      a forward-auth question from an address that the settings do not name
     ├── BadRequest                  the request itself is wrong; ``faults`` names every place
     │   ├── BadTarget               the request target is not in canonical form
@@ -137,6 +138,13 @@ class StandardKeyRequired(Forbidden):
 
     code = "standard_key_required"
     message = "Only a standard key (ak_) may do this."
+
+
+class DerivedKey(Forbidden):
+    """What a derived key minted or changed would outlive it, so it manages nothing."""
+
+    code = "derived_key"
+    message = "A derived key manages no keys. Derive a narrower one from it, or use the key that it came from."
 
 
 class PeerNotTrusted(Forbidden):

@@ -39,7 +39,7 @@ from keyscope.system import SystemClock, SystemEntropy
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_S = 1.0
-RECORD_EVERY_S = 5.0
+RECORD_EVERY_S = 2.0
 DRAIN_S = 10.0
 _BACKLOG = 2048
 _MAX_REQUESTS_AT_ONCE = 16384
@@ -196,12 +196,15 @@ async def _record_uses(application: Application, store: Store) -> None:
 
 async def _record(application: Application, store: Store) -> None:
     """Write down when keys were last used, beside the hot path. Losing some of it is no fault."""
-    used, application.verifier.used = application.verifier.used, {}
-    if not used:
+    verifier = application.verifier
+    used, verifier.used = verifier.used, {}
+    dead = verifier.dead.take()
+    if not (used or dead):
         return
 
     def work(writer: Writer) -> None:
         writer.record_use(used)
+        verifier.dead.write(writer, dead)
 
     try:
         await asyncio.to_thread(store.write, work)

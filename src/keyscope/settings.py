@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from keyscope.authority.limits import Limits
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind, parse_token
@@ -58,7 +59,12 @@ class Settings(Struct, frozen=True):
     upstream_connect_timeout_s: float
     upstream_timeout_s: float
     restricted_may_mint_standard: bool
+    max_key_depth: int
+    max_child_keys: int
+    max_rotation_overlap_s: float
+    undelete_window_s: float
     log_level: str
+    public_url: str | None
     upstream_key: Secret | None
     bootstrap_key: Secret | None
 
@@ -66,6 +72,17 @@ class Settings(Struct, frozen=True):
     def local_host(self) -> str:
         """The address at which this server is reached from its own machine."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  (compared, not bound)
+
+    @property
+    def limits(self) -> Limits:
+        """How far keys may go."""
+        return Limits(
+            max_depth=self.max_key_depth,
+            max_children=self.max_child_keys,
+            max_overlap_ms=int(self.max_rotation_overlap_s * 1000),
+            undelete_window_ms=int(self.undelete_window_s * 1000),
+            restricted_may_mint_standard=self.restricted_may_mint_standard,
+        )
 
     @property
     def url(self) -> str:
@@ -124,6 +141,13 @@ def _origin(text: str) -> str | None:
     return text.rstrip("/")
 
 
+def _public_url(text: str) -> str | None:
+    url = _origin(text)
+    if url is not None and urlsplit(url).path:
+        raise ValueError("use an origin like https://keys.example.com, without a path: discovery starts at the root")
+    return url
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
@@ -161,7 +185,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("upstream_connect_timeout_s", "5", _seconds(0.1, 60), "Time to connect to the upstream."),
     Setting("upstream_timeout_s", "60", _seconds(0.1, 3600), "Time the upstream may be silent."),
     Setting("restricted_may_mint_standard", "no", _yes_or_no, "Let restricted keys with write on keys mint ak_ keys."),
+    Setting("max_key_depth", "64", _whole(1, 64), "Most keys in a line that minted each other, the ak_ key included."),
+    Setting("max_child_keys", "1000", _whole(0, 1_000_000), "Most living keys that one restricted key has minted."),
+    Setting("max_rotation_overlap_s", "604800", _seconds(0, 31_536_000), "Longest life of an old secret, in seconds."),
+    Setting("undelete_window_s", "604800", _seconds(0, 31_536_000), "How long a revoked key can be brought back."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
+    Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
     Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),
     Setting("bootstrap_key", "", _bootstrap_key, "The first ak_ key, for an empty database.", secret=True),
 )

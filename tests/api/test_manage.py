@@ -52,6 +52,10 @@ def test_describe_says_everything_but_the_secret(live: Live) -> None:
         "last_used_at_ms": None,
         "revoked_at_ms": None,
         "revoked_reason": None,
+        "suspended_at_ms": None,
+        "rotated_at_ms": None,
+        "dead_uses": 0,
+        "dead_used_at_ms": None,
         "scopes": made["scopes"],
         "effective_scopes": made["scopes"],
     }

@@ -20,9 +20,23 @@ MANAGEMENT = {
     "getAPIKey": ("GET /v1/apikeys/{id}", "account:read"),
     "updateAPIKey": ("POST /v1/apikeys/{id}", "account:write"),
     "revokeAPIKey": ("POST /v1/apikeys/{id}/revoke", "account:write"),
+    "undeleteRestrictedKey": ("POST /v1/restricted_keys/{id}/undelete", "account:write"),
+    "suspendRestrictedKey": ("POST /v1/restricted_keys/{id}/suspend", "account:write"),
+    "resumeRestrictedKey": ("POST /v1/restricted_keys/{id}/resume", "account:write"),
+    "rotateRestrictedKey": ("POST /v1/restricted_keys/{id}/rotate", "account:write"),
+    "getRestrictedKeyTree": ("GET /v1/restricted_keys/{id}/tree", "account:read"),
+    "revokeDerivedRestrictedKey": ("POST /v1/restricted_keys/{id}/derived/{derived_id}/revoke", "account:write"),
+    "undeleteAPIKey": ("POST /v1/apikeys/{id}/undelete", "account:write"),
+    "suspendAPIKey": ("POST /v1/apikeys/{id}/suspend", "account:write"),
+    "resumeAPIKey": ("POST /v1/apikeys/{id}/resume", "account:write"),
+    "rotateAPIKey": ("POST /v1/apikeys/{id}/rotate", "account:write"),
+    "getAPIKeyTree": ("GET /v1/apikeys/{id}/tree", "account:read"),
+    "revokeDerivedAPIKey": ("POST /v1/apikeys/{id}/derived/{derived_id}/revoke", "account:write"),
+    "endKeys": ("POST /keyscope/panic", "account:write"),
     "verifyKey": ("POST /keyscope/verify", "account:read"),
 }
 QUESTIONS = {
+    "revokeMe": ("POST /keyscope/me/revoke", ""),
     "describeMe": ("GET /keyscope/me", ""),
     "canI": ("GET /keyscope/can", ""),
     "listOperations": ("GET /keyscope/operations", ""),
@@ -56,7 +70,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 172
+    assert len(policy.operations) == 186
     assert policy.operations[:160] == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",

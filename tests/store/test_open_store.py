@@ -108,7 +108,7 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     newer.close()
     sentence = refusal(url)
     assert "schema version 99" in sentence
-    assert "up to 1" in sentence
+    assert "up to 2" in sentence
     assert "Upgrade Keyscope" in sentence
 
 

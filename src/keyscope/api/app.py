@@ -6,21 +6,26 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from keyscope import __version__, errors
+from keyscope.api.authzen import CONFIGURATION, AccessRoutes
 from keyscope.api.caller import Answered, Desk
 from keyscope.api.documented import BODY_MODELS
+from keyscope.api.ending import EndingRoutes
+from keyscope.api.introspection import METADATA, TokenRoutes
 from keyscope.api.keys import KeyRoutes
+from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
 from keyscope.api.replies import Problem
 from keyscope.api.service import ServiceRoutes
 from keyscope.api.verify import VerifyRoutes
 from keyscope.model.token import Kind
+from keyscope.wire.asgi import Receive, Scope, Send, send_answer
 from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
@@ -29,16 +34,33 @@ RESTRICTED_KEYS = "/v1/restricted_keys"
 API_KEYS = "/v1/apikeys"
 OWN = "/keyscope"
 OWN_PREFIXES = (RESTRICTED_KEYS, API_KEYS, OWN)
-_PUBLIC = frozenset({"/keyscope/healthz", "/keyscope/readyz"})
+WELL_KNOWN = frozenset({METADATA, CONFIGURATION})
+_PUBLIC = frozenset({"/keyscope/healthz", "/keyscope/readyz"}) | WELL_KNOWN
 
 
 def is_own(path: str) -> bool:
     """Whether a path is Keyscope's own. Such a path never goes to the upstream, whatever stands below it."""
-    return any(path == prefix or path.startswith(prefix + "/") for prefix in OWN_PREFIXES)
+    return path in WELL_KNOWN or any(path == prefix or path.startswith(prefix + "/") for prefix in OWN_PREFIXES)
 
 
-def make_app(desk: Desk) -> FastAPI:
-    """The management application over a desk."""
+class Management:
+    """Everything on Keyscope's own paths: the plain handlers, and the management application for the rest."""
+
+    def __init__(self, desk: Desk) -> None:
+        tokens, access = TokenRoutes(desk), AccessRoutes(desk)
+        self._plain = {**tokens.plain, **access.plain}
+        self._app = _make_app(desk, (tokens.router, access.router))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = scope["keyscope.call"]
+        plain = self._plain.get(call.path) if call.method == "POST" else None
+        if plain is not None:
+            await send_answer(send, await plain(call, receive))
+        else:
+            await self._app(scope, receive, send)
+
+
+def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(
         title="Keyscope",
         version=__version__,
@@ -50,8 +72,13 @@ def make_app(desk: Desk) -> FastAPI:
     )
     app.include_router(KeyRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
     app.include_router(KeyRoutes(desk, Kind.STANDARD, API_KEYS).router)
+    app.include_router(LifeRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
+    app.include_router(LifeRoutes(desk, Kind.STANDARD, API_KEYS).router)
+    app.include_router(EndingRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
+    for router in more:
+        app.include_router(router)
     app.include_router(ServiceRoutes(desk, app).router)
     app.add_exception_handler(Answered, _answered)
     app.add_exception_handler(errors.KeyscopeError, _refused)

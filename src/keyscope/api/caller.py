@@ -12,11 +12,14 @@ from msgspec import Struct
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from keyscope.api.requests import parse
+from keyscope.api.requests import LATEST_MS, parse
+from keyscope.authority.derivation import Derivation
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
-from keyscope.authority.ports import Clock
+from keyscope.authority.panic import Panic
+from keyscope.authority.ports import Clock, Store
 from keyscope.authority.replay import Repeatable
+from keyscope.authority.rotate import Rotation
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault
 from keyscope.gate.admit import admit
@@ -51,8 +54,14 @@ class Desk(Struct, frozen=True):
     verifier: Verifier
     minting: Minting
     lifecycle: Lifecycle
+    rotation: Rotation
+    derivation: Derivation
+    panic: Panic
+    store: Store
     clock: Clock
     policy: Policy
+    public_url: str | None
+    """Where clients reach this server; None if the settings do not say."""
     max_body_bytes: int
     body_timeout_s: float
     check: Callable[[], None]
@@ -62,6 +71,11 @@ class Desk(Struct, frozen=True):
     def wire_types(self) -> tuple[str, ...]:
         """The policy's resource types in Runloop's form."""
         return tuple(f"RESOURCE_TYPE_{name.upper()}" for name in self.policy.resource_names)
+
+    @property
+    def context(self) -> dict[str, object]:
+        """What bodies are checked against."""
+        return {"now_ms": self.clock.now_ms(), "resource_types": self.wire_types}
 
 
 class Caller(Struct, frozen=True):
@@ -84,15 +98,14 @@ def admitted(request: Request, desk: Desk) -> Caller:
     outcome = admit(desk.verifier, call)
     if not isinstance(outcome, Allow):
         raise Answered(outcome)
-    origin = Origin(outcome.lineage.ids, peer_of(request.scope), request_id(call))
+    origin = Origin(outcome.lineage.chain, peer_of(request.scope), request_id(call))
     return Caller(outcome.lineage, Secret(find_bearer(call.headers).decode("ascii")), origin)
 
 
 async def read(request: Request, desk: Desk, model: type[M]) -> tuple[M, bytes]:
     """The body as a value, and as bytes. Raises BadRequest with all faults."""
     raw = await read_json_bytes(request.receive, call_of(request).headers, desk.max_body_bytes, desk.body_timeout_s)
-    context: dict[str, object] = {"now_ms": desk.clock.now_ms(), "resource_types": desk.wire_types}
-    return parse(raw, model, context), raw
+    return parse(raw, model, desk.context), raw
 
 
 def request_id(call: Call) -> str | None:
@@ -127,6 +140,17 @@ def one(request: Request, name: str, default: str | None = None) -> str | None:
     if len(values) > 1:
         raise BadRequest(name, [Fault(f"query.{name}", "give it once")])
     return values[0] if values else default
+
+
+def number(request: Request, name: str, faults: list[Fault], *, least: int = 0, most: int = LATEST_MS) -> int | None:
+    """A query parameter that is a whole number; what is wrong with it goes to ``faults``."""
+    text = one(request, name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and least <= int(text) <= most):
+        faults.append(Fault(f"query.{name}", f"use a whole number from {least} to {most}"))
+        return None
+    return int(text)
 
 
 Handler = Callable[..., Coroutine[Any, Any, Response]]

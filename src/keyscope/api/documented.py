@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -27,7 +28,7 @@ BODY_MODELS: dict[str, type[BaseModel]] = {}
 """The request models that the document describes, by name."""
 
 
-def responses(model: type[BaseModel], *problems: int) -> dict[int | str, dict[str, Any]]:
+def responses(model: type[BaseModel] | UnionType, *problems: int) -> dict[int | str, dict[str, Any]]:
     """The reply's model and the problems that the route may answer with."""
     documented: dict[int | str, dict[str, Any]] = {200: {"model": model, "description": "OK"}}
     for status in (*problems, 503):
@@ -35,10 +36,11 @@ def responses(model: type[BaseModel], *problems: int) -> dict[int | str, dict[st
     return documented
 
 
-def BODY(model: type[BaseModel], *, required: bool = False) -> dict[str, Any]:  # noqa: N802  (reads as a constant)
-    """A JSON request body of this model."""
-    BODY_MODELS[model.__name__] = model
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+def BODY(*models: type[BaseModel], required: bool = False) -> dict[str, Any]:  # noqa: N802  (reads as a constant)
+    """A JSON request body of this model, or of one of these."""
+    BODY_MODELS.update((model.__name__, model) for model in models)
+    refs = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in models]
+    schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
     return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
@@ -49,6 +51,11 @@ def parameter(name: str, about: str, schema: dict[str, Any], *, required: bool =
 
 _TEXT = {"type": "string"}
 _MS = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 253_402_300_799_999}
+
+TREE_PARAMETERS = [
+    parameter("limit", "How many, 1 to 5000.", {"type": "integer", "minimum": 1, "maximum": 5000, "default": 5000}),
+    parameter("starting_after", "The id of the last key of the page before.", _TEXT),
+]
 
 LIST_PARAMETERS = [
     parameter("limit", "How many, 1 to 5000.", {"type": "integer", "minimum": 1, "maximum": 5000, "default": 20}),

@@ -1,4 +1,4 @@
-"""``/v1/restricted_keys`` and ``/v1/apikeys``: create as Runloop does, and all that its public API lacks."""
+"""``/v1/restricted_keys`` and ``/v1/apikeys``: create as Runloop does, list, describe, update."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import UNSET
 from pydantic import BaseModel
 
 from keyscope.api import replies, requests
-from keyscope.api.caller import Caller, Desk, admitted, call_of, in_thread, json_reply, one, read, repeatable
+from keyscope.api.caller import Caller, Desk, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
 from keyscope.api.documented import BODY, LIST_PARAMETERS, responses
 from keyscope.authority.lifecycle import Change
 from keyscope.authority.mint import Wanted
@@ -29,13 +29,12 @@ _UPDATES = {Kind.RESTRICTED: requests.UpdateRestrictedKey, Kind.STANDARD: reques
 _CREATED: _Models = {Kind.RESTRICTED: replies.RestrictedKeyCreated, Kind.STANDARD: replies.ApiKeyCreated}
 _VIEWS: _Models = {Kind.RESTRICTED: replies.RestrictedKeyView, Kind.STANDARD: replies.ApiKeyView}
 _LISTS: _Models = {Kind.RESTRICTED: replies.RestrictedKeyList, Kind.STANDARD: replies.ApiKeyList}
-_REVOKED: _Models = {Kind.RESTRICTED: replies.RestrictedKeyRevoked, Kind.STANDARD: replies.ApiKeyRevoked}
 _MEMBER = {Kind.RESTRICTED: "restricted_keys", Kind.STANDARD: "api_keys"}
 _WORD = {Kind.RESTRICTED: "RestrictedKey", Kind.STANDARD: "APIKey"}
 
 
 class KeyRoutes:
-    """The five operations on one kind of key."""
+    """The four operations on one kind of key."""
 
     def __init__(self, desk: Desk, kind: Kind, prefix: str) -> None:
         self._desk = desk
@@ -55,9 +54,6 @@ class KeyRoutes:
             responses=responses(_VIEWS[kind], 400, 401, 403, 404))  # fmt: skip
         add("/{key_id}", self.update, methods=["POST"], operation_id=f"update{word}", openapi_extra=update,
             responses=responses(_VIEWS[kind], 400, 401, 403, 404, 413, 415))  # fmt: skip
-        add("/{key_id}/revoke", self.revoke, methods=["POST"], operation_id=f"revoke{word}",
-            openapi_extra=BODY(requests.RevokeKey),
-            responses=responses(_REVOKED[kind], 400, 401, 403, 404, 413, 415))  # fmt: skip
 
     async def create(self, request: Request) -> Response:
         """Create a key. The reply holds its secret, which is shown here and never again."""
@@ -103,28 +99,20 @@ class KeyRoutes:
         detail = await in_thread(lambda: update(caller.lineage, self._kind, key_id, change, caller.origin))
         return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
 
-    async def revoke(self, request: Request, key_id: str) -> Response:
-        """Revoke a key and everything that it minted. Once this has answered, the gate accepts none of them."""
-        caller = admitted(request, self._desk)
-        asked, _ = await read(request, self._desk, requests.RevokeKey)
-        revoke = self._desk.lifecycle.revoke
-        revoked = await in_thread(lambda: revoke(caller.lineage, self._kind, key_id, asked.reason, caller.origin))
-        return json_reply(replies.revoked_view(revoked, self._desk.clock.now_ms()))
-
     def _query(self, request: Request, caller: Caller) -> KeyQuery:
         faults: list[Fault] = []
         query = KeyQuery(
             account_id=caller.lineage.key.account_id,
             kind=self._kind,
             now_ms=self._desk.clock.now_ms(),
-            limit=_number(request, "limit", faults, least=1, most=MAX_LIMIT) or DEFAULT_LIMIT,
+            limit=number(request, "limit", faults, least=1, most=MAX_LIMIT) or DEFAULT_LIMIT,
             starting_after=one(request, "starting_after"),
             name=one(request, "name"),
             status=_status(request, faults),
             resource=self._resource(request, faults),
             created_by=one(request, "created_by"),
-            expires_before_ms=_number(request, "expires_before_ms", faults),
-            last_used_before_ms=_number(request, "last_used_before_ms", faults),
+            expires_before_ms=number(request, "expires_before_ms", faults),
+            last_used_before_ms=number(request, "last_used_before_ms", faults),
         )
         if faults:
             raise BadRequest("query", faults)
@@ -145,18 +133,6 @@ def _change(asked: requests.UpdateApiKey) -> Change:
         scopes=requests.scopes_of(entries) if "scopes" in given else UNSET,
         expires_at_ms=asked.expires_at_ms if "expires_at_ms" in given else UNSET,
     )
-
-
-def _number(
-    request: Request, name: str, faults: list[Fault], *, least: int = 0, most: int = requests.LATEST_MS
-) -> int | None:
-    text = one(request, name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and least <= int(text) <= most):
-        faults.append(Fault(f"query.{name}", f"use a whole number from {least} to {most}"))
-        return None
-    return int(text)
 
 
 def _status(request: Request, faults: list[Fault]) -> State | None:

@@ -6,10 +6,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from keyscope.authority.lifecycle import Detail, Revoked
+from keyscope.authority.lifecycle import Revoked
+from keyscope.authority.lookup import Detail
 from keyscope.authority.mint import Minted
+from keyscope.authority.panic import Ended as EndedKeys
+from keyscope.authority.rotate import Rotated
+from keyscope.authority.tree import Node, Tree
 from keyscope.model.key import NEVER_MS, Key, Lineage
 from keyscope.model.scope import Scope
+from keyscope.model.secret import Secret
 from keyscope.wire.codec import encode
 
 Status = Literal["active", "expired", "suspended", "revoked"]
@@ -38,7 +43,7 @@ class RestrictedKeyCreated(ApiKeyCreated):
 
 
 class KeyView(_Reply):
-    """A key as described. Times are Unix milliseconds."""
+    """A key as described. Times are Unix milliseconds. ``dead_uses`` counts uses of secrets no longer good."""
 
     id: str
     name: str
@@ -52,6 +57,10 @@ class KeyView(_Reply):
     last_used_at_ms: int | None
     revoked_at_ms: int | None
     revoked_reason: str | None
+    suspended_at_ms: int | None
+    rotated_at_ms: int | None
+    dead_uses: int
+    dead_used_at_ms: int | None
 
 
 class ApiKeyView(KeyView):
@@ -92,6 +101,78 @@ class RestrictedKeyRevoked(RestrictedKeyView):
     died_with_it: Died
 
 
+class ApiKeyRotated(ApiKeyCreated):
+    """As created. ``old_secret_expires_at_ms`` is when the secret before this one ends."""
+
+    old_secret_expires_at_ms: int
+
+
+class RestrictedKeyRotated(RestrictedKeyCreated):
+    old_secret_expires_at_ms: int
+
+
+class DerivedRevoked(_Reply):
+    """A derived key that is good no longer, and what was derived from it."""
+
+    key_id: str
+    derived_id: str
+    status: Literal["revoked"]
+
+
+class NodeView(_Reply):
+    """A key below another, ``depth`` generations down. ``scopes`` are the effective ones, in the short form."""
+
+    id: str
+    name: str
+    kind: Literal["standard", "restricted"]
+    status: Status
+    parent_id: str | None
+    depth: int
+    scopes: list[str]
+    expires_at_ms: int | None
+
+
+class ApiKeyTree(_Reply):
+    """``ancestors`` are key ids, nearest first."""
+
+    root: ApiKeyView
+    ancestors: list[str]
+    descendants: list[NodeView]
+    has_more: bool
+    total_count: int
+
+
+class RestrictedKeyTree(_Reply):
+    root: RestrictedKeyView
+    ancestors: list[str]
+    descendants: list[NodeView]
+    has_more: bool
+    total_count: int
+
+
+class Ended(_Reply):
+    """The calling key is good no longer. ``died_with_it`` counts the living keys that it had minted."""
+
+    id: str
+    status: Literal["revoked"]
+    died_with_it: int
+
+
+class EndedView(_Reply):
+    id: str
+    name: str
+    kind: Literal["standard", "restricted"]
+
+
+class KeysEnded(_Reply):
+    """The keys revoked, or, on a dry run, those that would be: how many, and the first 100 of them."""
+
+    dry_run: bool
+    count: int
+    keys: list[EndedView]
+    died_with_them: int
+
+
 class Me(_Reply):
     """What the calling key is."""
 
@@ -125,6 +206,12 @@ class Verified(_Reply):
     key: Me | None
     missing_scopes: list[str]
     message: str
+
+
+class VerifiedAll(_Reply):
+    """The answers to several checks, in the order asked."""
+
+    results: list[Verified]
 
 
 class OperationView(_Reply):
@@ -170,14 +257,24 @@ class Problem(BaseModel):
 
 
 def render_created(minted: Minted) -> bytes:
-    """Runloop's reply to a mint: the one place where a secret is written."""
-    key = minted.key
-    reply: dict[str, object] = {"id": key.id, "name": key.name, "key_secret": minted.secret.reveal()}
+    """Runloop's reply to a mint."""
+    return encode(_created(minted.key, minted.secret))
+
+
+def _created(key: Key, secret: Secret) -> dict[str, object]:
+    """The one place where a secret is written."""
+    reply: dict[str, object] = {"id": key.id, "name": key.name, "key_secret": secret.reveal()}
     if not key.is_standard:
         reply["scopes"] = scope_views(key.scopes)
     if key.expires_at_ms is not None:
         reply["expires_at_ms"] = key.expires_at_ms
-    return encode(reply)
+    return reply
+
+
+def render_rotated(rotated: Rotated) -> bytes:
+    """The reply to a rotation, secret included."""
+    created = _created(rotated.key, rotated.secret)
+    return encode({**created, "old_secret_expires_at_ms": rotated.old_until_ms})
 
 
 def scope_views(scopes: tuple[Scope, ...]) -> list[dict[str, str]]:
@@ -201,6 +298,10 @@ def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
         "last_used_at_ms": detail.last_used_at_ms,
         "revoked_at_ms": key.revoked_at_ms,
         "revoked_reason": key.revoked_reason,
+        "suspended_at_ms": key.suspended_at_ms,
+        "rotated_at_ms": key.rotated_at_ms,
+        "dead_uses": detail.dead_uses.uses if detail.dead_uses is not None else 0,
+        "dead_used_at_ms": detail.dead_uses.last_at_ms if detail.dead_uses is not None else None,
     }
     if not key.is_standard:
         view["scopes"] = scope_views(key.scopes)
@@ -211,6 +312,36 @@ def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
 def revoked_view(revoked: Revoked, now_ms: int) -> dict[str, object]:
     died = {"count": revoked.died, "ids": list(revoked.died_ids)}
     return {**key_view(revoked.detail, now_ms), "died_with_it": died}
+
+
+def tree_view(tree: Tree, now_ms: int) -> dict[str, object]:
+    return {
+        "root": key_view(tree.root, now_ms),
+        "ancestors": list(tree.ancestors),
+        "descendants": [_node_view(node, now_ms) for node in tree.nodes],
+        "has_more": tree.has_more,
+        "total_count": tree.total,
+    }
+
+
+def _node_view(node: Node, now_ms: int) -> dict[str, object]:
+    lineage = node.lineage
+    key = lineage.key
+    return {
+        "id": key.id,
+        "name": key.name,
+        "kind": _kind(key),
+        "status": lineage.state_at(now_ms).value,
+        "parent_id": key.parent_id,
+        "depth": node.depth,
+        "scopes": [str(scope) for scope in lineage.grant] if lineage.grant is not None else [],
+        "expires_at_ms": lineage.expires_at_ms if lineage.expires_at_ms < NEVER_MS else None,
+    }
+
+
+def ended_view(ended: EndedKeys, dry_run: bool) -> dict[str, object]:
+    keys = [{"id": key.id, "name": key.name, "kind": _kind(key)} for key in ended.keys]
+    return {"dry_run": dry_run, "count": ended.count, "keys": keys, "died_with_them": ended.died}
 
 
 def me_view(lineage: Lineage) -> dict[str, object]:

@@ -22,12 +22,14 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from keyscope.errors import BadRequest, Fault
+from keyscope.model.body import Json
 from keyscope.model.scope import WIRE_LEVEL_PREFIX, WIRE_TYPE_PREFIX, Level, Scope
 from keyscope.wire.codec import decode
 
 MAX_NAME = 200
 MAX_REASON = 500
 MAX_SCOPES = 64
+MAX_CHECKS = 1000
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, Unix time."""
 _SECONDS_BELOW = 100_000_000_000
@@ -73,6 +75,7 @@ _LEVELS = {level.wire: level for level in Level}
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_one_line)]
 Reason = Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_one_line)]
+KeyId = Annotated[str, Field(min_length=1, max_length=64)]
 ExpiresAt = Annotated[int, Field(le=LATEST_MS), AfterValidator(_in_future)]
 
 
@@ -134,6 +137,36 @@ class RevokeKey(_Strict):
     reason: Reason | None = None
 
 
+class Nothing(_Strict):
+    """An empty object, or no body."""
+
+
+class RotateKey(_Strict):
+    """How long the old secret goes on working, in milliseconds; 0 ends it at once."""
+
+    overlap_ms: Annotated[int, Field(ge=0, le=LATEST_MS)] = 0
+
+
+class EndKeys(_Strict):
+    """Which keys to revoke. ``tree`` is a key id, for that key and all below it; the others are added up (and)."""
+
+    tree: KeyId = _absent()
+    created_by: KeyId = _absent()
+    name_prefix: Name = _absent()
+    all_restricted: bool = False
+    dry_run: bool = False
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _one_selector(self) -> EndKeys:
+        others = self.created_by is not None or self.name_prefix is not None or self.all_restricted
+        if not others and self.tree is None:
+            raise ValueError("say which keys: tree, created_by, name_prefix or all_restricted")
+        if others and self.tree is not None:
+            raise ValueError("tree stands alone: leave out the other selectors")
+        return self
+
+
 class VerifyKey(_Strict):
     """A key to verify, and optionally a call, with its JSON body, or scopes to judge it by."""
 
@@ -150,6 +183,12 @@ class VerifyKey(_Strict):
         return self
 
 
+class VerifyKeys(_Strict):
+    """Several questions of ``/keyscope/verify`` at once, answered in the same order."""
+
+    checks: Annotated[list[VerifyKey], Field(min_length=1, max_length=MAX_CHECKS)]
+
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -161,6 +200,11 @@ def scopes_of(entries: list[ScopeEntry] | None) -> tuple[Scope, ...]:
 def parse(raw: bytes, model: type[M], context: dict[str, object]) -> M:
     """Read a JSON body, absent or empty for an empty object. Raises BadRequest with every fault and its JSON path."""
     value, faults = decode(raw) if raw else ({}, [])
+    return checked(value, faults, model, context)
+
+
+def checked(value: Json, faults: list[Fault], model: type[M], context: dict[str, object]) -> M:
+    """A decoded body as a value. Raises BadRequest with every fault, those found in decoding included."""
     try:
         parsed = model.model_validate(value, context=context)
     except ValidationError as error:

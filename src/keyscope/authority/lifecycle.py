@@ -1,24 +1,36 @@
-"""What can be done to a key after it was minted: describe, list, update, revoke.
+"""What can be done to a key after it was minted: describe, list, update, suspend, resume, revoke, undelete.
 
-Every look-up is by account: a key of another account does not exist for the caller. A change and its event are one
-transaction, and so are the check that allows it and the change itself.
+A change and its event are one transaction, and so are the check that allows it and the change itself.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from keyscope.authority.bounds import check_expiry, check_in_tree, check_scopes
+from keyscope.authority.limits import Limits
+from keyscope.authority.lookup import (
+    SHOWN,
+    Detail,
+    acting_standard,
+    detail,
+    detail_of,
+    find,
+    find_both,
+    key_event,
+)
 from keyscope.authority.ports import Clock, KeyPage, KeyQuery, Reader, Store, Writer
-from keyscope.errors import BadRequest, Fault, InvalidToken, NotFound, Refused
+from keyscope.errors import BadRequest, DerivedKey, Fault, NotFound, Refused
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key, Lineage, State
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
 
-SHOWN = 100
-"""How many of the keys that die with a revoked one are named in the answer; all are counted."""
+T = TypeVar("T")
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -27,13 +39,6 @@ class Change(Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     scopes: tuple[Scope, ...] | UnsetType = UNSET
     expires_at_ms: int | UnsetType | None = UNSET
-
-
-class Detail(Struct, frozen=True):
-    """A key as described: with its ancestors, and when it was last used (Unix milliseconds)."""
-
-    lineage: Lineage
-    last_used_at_ms: int | None
 
 
 class Revoked(Struct, frozen=True):
@@ -47,21 +52,22 @@ class Revoked(Struct, frozen=True):
 class Lifecycle:
     """Describes and changes keys. ``barred`` is shared with the verifier of this process."""
 
-    def __init__(self, store: Store, clock: Clock, barred: set[str]) -> None:
+    def __init__(self, store: Store, clock: Clock, barred: set[str], limits: Limits | None = None) -> None:
         self._store = store
         self._clock = clock
         self._barred = barred
+        self._limits = limits or Limits()
 
     def describe(self, account_id: str, kind: Kind, key_id: str) -> Detail:
         """Raises NotFound."""
-        return self._store.read(lambda reader: _detail(reader, _find(reader, account_id, kind, key_id)))
+        return self._store.read(lambda reader: detail(reader, find(reader, account_id, kind, key_id)))
 
     def list(self, query: KeyQuery) -> tuple[KeyPage, tuple[Detail, ...]]:
         """One page of keys, newest first, each described."""
 
         def work(reader: Reader) -> tuple[KeyPage, tuple[Detail, ...]]:
             page = reader.keys(query)
-            return page, tuple(_detail(reader, lineage) for lineage in page.items)
+            return page, tuple(detail(reader, lineage) for lineage in page.items)
 
         return self._store.read(work)
 
@@ -70,14 +76,48 @@ class Lifecycle:
 
         def work(writer: Writer) -> Detail:
             now_ms = self._clock.now_ms()
-            target, actor = _find_both(writer, caller, kind, key_id, now_ms)
-            _check_alive(target, now_ms)
+            target, actor = find_both(writer, caller, kind, key_id, now_ms)
+            check_changeable(target, now_ms)
             _check_bounds(actor, target, writer, change)
             changed = _apply(target.key, change)
             if changed != target.key:
                 writer.replace_key(changed)
                 writer.add_event(_updated(target.key, changed, origin, now_ms))
-            return _detail(writer, _find(writer, changed.account_id, kind, key_id))
+            return detail_of(writer, changed)
+
+        return self._store.write(work)
+
+    def suspend(self, caller: Lineage, kind: Kind, key_id: str, reason: str | None, origin: Origin) -> Detail:
+        """Stop a key, and with it everything below it, until it is resumed. Doing it twice changes nothing.
+
+        Raises NotFound, OutsideTree, and BadRequest for a key that is revoked or expired.
+        """
+
+        def work(writer: Writer) -> Detail:
+            now_ms = self._clock.now_ms()
+            target, _ = find_both(writer, caller, kind, key_id, now_ms)
+            check_changeable(target, now_ms)
+            if target.key.suspended_at_ms is None:
+                suspend(writer, target.key, reason, origin, now_ms)
+            return detail_of(writer, target.key)
+
+        return self._denying_first(caller, kind, key_id, work)
+
+    def resume(self, caller: Lineage, kind: Kind, key_id: str, origin: Origin) -> Detail:
+        """End a suspension. Only a standard key may: whoever stopped a key had a reason.
+
+        Raises NotFound, StandardKeyRequired, and BadRequest for a key that is revoked or expired.
+        """
+
+        def work(writer: Writer) -> Detail:
+            now_ms = self._clock.now_ms()
+            actor = acting_standard(writer, caller, now_ms)
+            target = find(writer, actor.key.account_id, kind, key_id)
+            _check_own_life(target.key, now_ms)
+            if target.key.suspended_at_ms is not None:
+                writer.replace_key(replace(target.key, suspended_at_ms=None, resumed_at_ms=now_ms))
+                writer.add_event(key_event(EventKind.KEY_RESUMED, target.key, origin, now_ms))
+            return detail_of(writer, target.key)
 
         return self._store.write(work)
 
@@ -87,59 +127,85 @@ class Lifecycle:
         This process refuses the key from the first moment on, and goes on refusing if the store then fails: the
         caller hears StoreUnavailable, and nothing was let through meanwhile. Revoking twice changes nothing.
         """
-        account_id = caller.key.account_id
-        target = self._store.read(lambda reader: _find(reader, account_id, kind, key_id))
+
+        def work(writer: Writer) -> Revoked:
+            now_ms = self._clock.now_ms()
+            target, _ = find_both(writer, caller, kind, key_id, now_ms)
+            return _end(writer, target.key, reason, origin, now_ms)
+
+        return self._denying_first(caller, kind, key_id, work)
+
+    def undelete(self, caller: Lineage, kind: Kind, key_id: str, origin: Origin) -> Detail:
+        """Bring back a revoked key, and what died with it, within the window that the settings allow.
+
+        What was revoked on its own below it stays revoked. Raises NotFound, StandardKeyRequired and BadRequest.
+        """
+
+        def work(writer: Writer) -> Detail:
+            now_ms = self._clock.now_ms()
+            actor = acting_standard(writer, caller, now_ms)
+            key = find(writer, actor.key.account_id, kind, key_id).key
+            if key.revoked_at_ms is not None:
+                self._check_window(key, now_ms)
+                writer.replace_key(replace(key, revoked_at_ms=None, revoked_reason=None, resumed_at_ms=now_ms))
+                writer.add_event(key_event(EventKind.KEY_UNDELETED, key, origin, now_ms, reason=key.revoked_reason))
+            return detail_of(writer, key)
+
+        return self._store.write(work)
+
+    def _check_window(self, key: Key, now_ms: int) -> None:
+        window_ms = self._limits.undelete_window_ms
+        if key.revoked_at_ms is not None and now_ms - key.revoked_at_ms >= window_ms:
+            fault = Fault("$", f"it was revoked more than {window_ms // 1000} s ago and stays so: mint a new one")
+            raise BadRequest("too late", [fault])
+
+    def _denying_first(self, caller: Lineage, kind: Kind, key_id: str, work: Callable[[Writer], T]) -> T:
+        """Refuse the key in this process from now on, whatever the store does; unless the caller may not do this."""
+        if caller.derived:
+            raise DerivedKey(caller.key.id)
+        target = self._store.read(lambda reader: find(reader, caller.key.account_id, kind, key_id))
         check_in_tree(caller, target)
         self._barred.add(key_id)
         try:
-            revoked = self._store.write(lambda writer: self._revoke(writer, caller, kind, key_id, reason, origin))
-        except (Refused, NotFound):
+            done = self._store.write(work)
+        except (Refused, NotFound, BadRequest):
             self._barred.discard(key_id)
             raise
         self._barred.discard(key_id)
-        return revoked
-
-    def _revoke(
-        self, writer: Writer, caller: Lineage, kind: Kind, key_id: str, reason: str | None, origin: Origin
-    ) -> Revoked:
-        now_ms = self._clock.now_ms()
-        target, _ = _find_both(writer, caller, kind, key_id, now_ms)
-        below = [key for key in writer.descendants(key_id) if key.state_at(now_ms) is not State.REVOKED]
-        key = target.key
-        if key.revoked_at_ms is None:
-            key = replace(key, revoked_at_ms=now_ms, revoked_reason=reason)
-            writer.replace_key(key)
-            writer.add_event(_revoked(key, len(below), origin, now_ms))
-        ids = tuple(descendant.id for descendant in below[:SHOWN])
-        return Revoked(_detail(writer, _find(writer, key.account_id, kind, key_id)), len(below), ids)
+        return done
 
 
-def _find(reader: Reader, account_id: str, kind: Kind, key_id: str) -> Lineage:
-    lineage = reader.lineage(key_id)
-    # The account stands in every look-up, so that a foreign id and an unknown one get the same answer.
-    if lineage is None or lineage.key.account_id != account_id or lineage.key.kind is not kind:
-        raise NotFound(f"{kind} {key_id}")
-    return lineage
+def _end(writer: Writer, key: Key, reason: str | None, origin: Origin, now_ms: int) -> Revoked:
+    below = [lower for lower in writer.descendants(key.id) if lower.state_at(now_ms) is not State.REVOKED]
+    if key.revoked_at_ms is None:
+        revoke(writer, key, reason, origin, now_ms, len(below))
+    ids = tuple(lower.id for lower in below[:SHOWN])
+    return Revoked(detail_of(writer, key), len(below), ids)
 
 
-def _find_both(writer: Writer, caller: Lineage, kind: Kind, key_id: str, now_ms: int) -> tuple[Lineage, Lineage]:
-    """The target, and the caller as it is inside this transaction."""
-    actor = writer.lineage(caller.key.id)
-    if actor is None or actor.state_at(now_ms) is not State.ACTIVE:
-        raise InvalidToken("the caller is no longer active")
-    target = _find(writer, actor.key.account_id, kind, key_id)
-    check_in_tree(actor, target)
-    return target, actor
+def revoke(writer: Writer, key: Key, reason: str | None, origin: Origin, now_ms: int, died: int) -> None:
+    """Revoke a key inside a transaction. ``died`` is how many living keys below it die with it, for the record."""
+    writer.replace_key(replace(key, revoked_at_ms=now_ms, revoked_reason=reason))
+    writer.add_event(key_event(EventKind.KEY_REVOKED, key, origin, now_ms, reason=reason, died_with_it=died))
 
 
-def _detail(reader: Reader, lineage: Lineage) -> Detail:
-    return Detail(lineage, reader.last_used_ms(lineage.key.id))
+def suspend(writer: Writer, key: Key, reason: str | None, origin: Origin, now_ms: int) -> None:
+    """Suspend a key inside a transaction."""
+    writer.replace_key(replace(key, suspended_at_ms=now_ms))
+    writer.add_event(key_event(EventKind.KEY_SUSPENDED, key, origin, now_ms, reason=reason))
 
 
-def _check_alive(target: Lineage, now_ms: int) -> None:
+def check_changeable(target: Lineage, now_ms: int) -> None:
+    """Raise BadRequest for a key that is revoked or expired, or that descends from one."""
     state = target.state_at(now_ms)
     if state in (State.REVOKED, State.EXPIRED):
         raise BadRequest(f"{state} key", [Fault("$", f"the key is {state} and stays so: mint a new one")])
+
+
+def _check_own_life(key: Key, now_ms: int) -> None:
+    # The states of the ancestors do not matter here: a key may be resumed before its parent is.
+    if key.state_at(now_ms) in (State.REVOKED, State.EXPIRED):
+        check_changeable(Lineage(key), now_ms)
 
 
 def _check_bounds(actor: Lineage, target: Lineage, reader: Reader, change: Change) -> None:
@@ -170,25 +236,7 @@ def _updated(old: Key, new: Key, origin: Origin, now_ms: int) -> Event:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             changes[name] = {"from": _plain(before), "to": _plain(after)}
-    return Event(
-        kind=EventKind.KEY_UPDATED,
-        at_ms=now_ms,
-        account_id=new.account_id,
-        key_id=new.id,
-        origin=origin,
-        changes=changes,
-    )
-
-
-def _revoked(key: Key, died: int, origin: Origin, now_ms: int) -> Event:
-    return Event(
-        kind=EventKind.KEY_REVOKED,
-        at_ms=now_ms,
-        account_id=key.account_id,
-        key_id=key.id,
-        origin=origin,
-        changes={"reason": key.revoked_reason, "died_with_it": died},
-    )
+    return key_event(EventKind.KEY_UPDATED, new, origin, now_ms, **changes)
 
 
 def _plain(value: object) -> object:

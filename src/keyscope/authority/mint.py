@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from keyscope.authority.bounds import check_expiry, check_scopes, end_of
+from keyscope.authority.limits import Limits
+from keyscope.authority.lookup import acting
 from keyscope.authority.ports import Clock, Entropy, Store, Writer
-from keyscope.authority.replay import KEPT_MS, NONCE_BYTES, Repeatable, seal, unseal
-from keyscope.errors import ExceedsParent, Fault, InvalidToken, StandardKeyRequired
+from keyscope.authority.replay import Repeatable, once
+from keyscope.errors import ExceedsParent, Fault, StandardKeyRequired
+from keyscope.model.derived import share_of
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.ident import RANDOM_BYTES, format_id
-from keyscope.model.key import Key, Lineage, State
+from keyscope.model.key import Key, Lineage
 from keyscope.model.scope import Scope
 from keyscope.model.secret import Secret
 from keyscope.model.token import SECRET_BYTES, Kind, format_token
-
-MOST_GENERATIONS = 64
-"""How long a line of keys that minted each other may get."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -43,18 +43,13 @@ Render = Callable[[Minted], bytes]
 
 
 class Minting:
-    """Mints keys.
+    """Mints keys."""
 
-    ``restricted_may_mint_standard`` restores Runloop's documented rule, which makes ACCOUNT:WRITE root.
-    """
-
-    def __init__(
-        self, store: Store, clock: Clock, entropy: Entropy, *, restricted_may_mint_standard: bool = False
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, entropy: Entropy, limits: Limits | None = None) -> None:
         self._store = store
         self._clock = clock
         self._entropy = entropy
-        self._lax = restricted_may_mint_standard
+        self._limits = limits or Limits()
 
     def mint(
         self, caller: Lineage, wanted: Wanted, origin: Origin, render: Render, repeat: Repeatable | None = None
@@ -70,38 +65,39 @@ class Minting:
 
         def work(writer: Writer) -> bytes:
             now_ms = self._clock.now_ms()
-            parent = _still_active(writer, caller, now_ms)
-            if repeat is not None:
-                earlier = writer.reply(parent.key.id, repeat.request_id)
-                if earlier is not None and now_ms - earlier.created_at_ms < KEPT_MS:
-                    return unseal(repeat, earlier)
-                writer.drop_replies(now_ms - KEPT_MS)
-            minted = self._add(writer, parent, wanted, origin, now_ms)
-            reply = render(minted)
-            if repeat is not None:
-                nonce = self._entropy.random_bytes(NONCE_BYTES)
-                writer.add_reply(seal(repeat, parent.key.id, reply, nonce, now_ms))
-            return reply
+            parent = acting(writer, caller, now_ms)
+
+            def change() -> bytes:
+                return render(self._add(writer, parent, wanted, origin, now_ms))
+
+            return once(writer, parent.key.id, repeat, change, self._entropy, now_ms)
 
         return self._store.write(work)
 
     def _add(self, writer: Writer, parent: Lineage, wanted: Wanted, origin: Origin, now_ms: int) -> Minted:
-        self._check(parent, wanted)
+        self._check(writer, parent, wanted, now_ms)
         minted = draw(wanted, parent.key.account_id, parent, now_ms, self._entropy)
         writer.add_key(minted.key)
         writer.add_event(minted_event(minted.key, origin))
         return minted
 
-    def _check(self, parent: Lineage, wanted: Wanted) -> None:
-        if len(parent.line) >= MOST_GENERATIONS:
-            raise ExceedsParent("depth", [Fault("$", f"no key descends through more than {MOST_GENERATIONS} others")])
+    def _check(self, writer: Writer, parent: Lineage, wanted: Wanted, now_ms: int) -> None:
+        self._check_tree(writer, parent, now_ms)
         if wanted.kind is Kind.STANDARD:
-            if parent.grant is not None and not self._lax:
+            if parent.grant is not None and not self._limits.restricted_may_mint_standard:
                 raise StandardKeyRequired("a restricted key asked for a standard one")
         else:
             check_scopes(wanted.scopes, parent)
         if wanted.expires_at_ms is not None:
             check_expiry(wanted.expires_at_ms, parent)
+
+    def _check_tree(self, writer: Writer, parent: Lineage, now_ms: int) -> None:
+        depth, children = self._limits.max_depth, self._limits.max_children
+        if len(parent.line) >= depth:
+            raise ExceedsParent("depth", [Fault("$", f"the settings allow lines of at most {depth} keys")])
+        if parent.grant is not None and writer.living_children(parent.key.id, now_ms) >= children:
+            remedy = f"{parent.key.id} has {children} living keys below it, as many as the settings allow"
+            raise ExceedsParent("children", [Fault("$", f"{remedy}: revoke some that are not needed")])
 
 
 def draw(wanted: Wanted, account_id: str, parent: Lineage | None, now_ms: int, entropy: Entropy) -> Minted:
@@ -124,6 +120,7 @@ def record(
         name=wanted.name if wanted.name is not None else default_name(wanted.kind, now_ms),
         digest=secret.digest,
         hint=secret.hint,
+        share=share_of(secret),
         scopes=wanted.scopes,
         created_at_ms=now_ms,
         parent_id=parent.key.id if parent is not None else None,
@@ -153,11 +150,3 @@ def default_name(kind: Kind, now_ms: int) -> str:
     """A readable name for a key that came without one: ``restricted-20261123-091500``."""
     stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%d-%H%M%S")
     return f"{kind.name.lower()}-{stamp}"
-
-
-def _still_active(writer: Writer, caller: Lineage, now_ms: int) -> Lineage:
-    # Checked again inside the transaction: a revocation between the door and here must not leave a child behind.
-    current = writer.lineage(caller.key.id)
-    if current is None or current.state_at(now_ms) is not State.ACTIVE:
-        raise InvalidToken("the caller is no longer active")
-    return current

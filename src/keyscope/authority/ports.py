@@ -6,7 +6,7 @@ its result, durably. An exception rolls everything back. Every method may raise 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -24,6 +24,30 @@ class Account(Struct, frozen=True):
     id: str
     name: str
     created_at_ms: int
+
+
+class Former(Struct, frozen=True):
+    """An earlier secret of a key: its SHA-256 digest, and until when it is good (Unix milliseconds)."""
+
+    digest: bytes
+    key_id: str
+    share: bytes | None
+    until_ms: int
+
+
+class Selector(Struct, frozen=True, kw_only=True):
+    """Which keys of an account to end: those that meet all conditions given, restricted and standard ones."""
+
+    created_by: str | None = None
+    name_prefix: str | None = None
+    restricted_only: bool = False
+
+
+class DeadUses(Struct, frozen=True):
+    """How often secrets of a key were tried that were good no longer, and when last (Unix milliseconds)."""
+
+    uses: int
+    last_at_ms: int
 
 
 class KeyQuery(Struct, frozen=True, kw_only=True):
@@ -94,6 +118,26 @@ class Reader(Protocol):
     def last_used_ms(self, key_id: str) -> int | None:
         """When the key was last accepted, in Unix milliseconds, as far as ``record_use`` was told."""
 
+    def formers(self, key_id: str) -> list[Former]:
+        """The key's earlier secrets."""
+
+    def living_children(self, key_id: str, now_ms: int) -> int:
+        """How many of the keys that this one minted itself are neither revoked nor expired on their own."""
+
+    def selected(self, account_id: str, selector: Selector) -> list[Key]:
+        """The keys that a selector means and that are not revoked on their own, oldest first."""
+
+    def idle(self, account_id: str, before_ms: int, limit: int) -> list[Key]:
+        """Restricted keys, not stopped on their own, that were minted, resumed and last used before the time."""
+
+    def dead_uses(self, key_id: str) -> DeadUses | None: ...
+
+    def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
+        """Whether any of these links of keys derived from this one was revoked."""
+
+    def rules(self, account_id: str) -> bytes:
+        """The account's rules on keys, as JSON (authority/rules.py)."""
+
     def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
         """The account's events with a number above ``after``, oldest first."""
 
@@ -111,6 +155,17 @@ class Writer(Reader, Protocol):
     def replace_key(self, key: Key) -> None:
         """Replace the record with the same id. Raises KeyError if there is none; never changes id or account."""
 
+    def put_former(self, former: Former) -> None:
+        """Keep an earlier secret of a key, or change until when it is good."""
+
+    def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
+        """Revoke one link of a derived key and what was derived from it. Doing it twice changes nothing."""
+
+    def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
+        """Add to the counts; unknown ids are ignored."""
+
+    def set_rules(self, account_id: str, rules: bytes) -> None: ...
+
     def add_event(self, event: Event) -> None: ...
 
     def add_reply(self, reply: StoredReply) -> None:
@@ -127,7 +182,17 @@ class Index(Protocol):
     """The look-up that the hot path reads. Used from one thread only, the one that opened it."""
 
     def find(self, digest: bytes) -> Lineage | None:
-        """The key with this SHA-256 digest, with its ancestors. Sees every commit that was made before the call."""
+        """The key with this SHA-256 digest, with its ancestors. Sees every commit that was made before the call.
+
+        A digest of an earlier secret leads to the key as that secret shows it (``Key.superseded_at_ms``). While
+        nothing is committed, the same digest gives the same object.
+        """
+
+    def lineage(self, key_id: str) -> Lineage | None:
+        """The key with this id, as its present secret shows it, with its ancestors. As fresh as ``find``."""
+
+    def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
+        """Whether any of these links of keys derived from this one was revoked before the call."""
 
     def release(self) -> None:
         """Let go of what keeps the store from tidying up. To be called about every second."""

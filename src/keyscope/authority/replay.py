@@ -6,6 +6,7 @@ reads the database, a backup or a log finds no key; and only the same caller, sh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
-from keyscope.authority.ports import StoredReply
+from keyscope.authority.ports import Entropy, StoredReply, Writer
 from keyscope.errors import Conflict
 from keyscope.model.secret import Secret
 
@@ -37,6 +38,29 @@ class Repeatable(Struct, frozen=True):
     def digest(self) -> bytes:
         """SHA-256 of the operation and the body."""
         return sha256(self.operation.encode() + b"\0" + self.body).digest()
+
+
+def once(
+    writer: Writer,
+    caller_id: str,
+    repeat: Repeatable | None,
+    change: Callable[[], bytes],
+    entropy: Entropy,
+    now_ms: int,
+) -> bytes:
+    """The reply of ``change``, or the earlier one if this request was made before, within 24 hours.
+
+    Without ``repeat`` nothing is remembered. Raises Conflict, and what ``change`` raises.
+    """
+    if repeat is None:
+        return change()
+    earlier = writer.reply(caller_id, repeat.request_id)
+    if earlier is not None and now_ms - earlier.created_at_ms < KEPT_MS:
+        return unseal(repeat, earlier)
+    writer.drop_replies(now_ms - KEPT_MS)
+    reply = change()
+    writer.add_reply(seal(repeat, caller_id, reply, entropy.random_bytes(NONCE_BYTES), now_ms))
+    return reply
 
 
 def seal(request: Repeatable, caller_id: str, reply: bytes, nonce: bytes, now_ms: int) -> StoredReply:

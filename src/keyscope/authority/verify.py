@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from keyscope.authority.derivation import DerivedKeys
 from keyscope.authority.ports import Clock, Index
+from keyscope.authority.tripwire import DeadKeyUses
 from keyscope.errors import InvalidToken, Unavailable
 from keyscope.model.access import Access
-from keyscope.model.decision import Allow, Decision, decide
+from keyscope.model.decision import Allow, Decision, Deny, decide
+from keyscope.model.derived import is_derived
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route, Table
 from keyscope.model.scope import Scope
@@ -26,11 +29,14 @@ class Verifier:
 
     def __init__(self, index: Index, table: Table, clock: Clock, barred: set[str]) -> None:
         self._find = index.find
+        self._lineage = index.lineage
+        self._find_derived = DerivedKeys(index).find
         self.route = table.find
         self.methods = table.methods
         self._now_ms = clock.now_ms
         self._barred = barred
         self.used: dict[str, int] = {}
+        self.dead = DeadKeyUses()
         self.closed: Unavailable | None = None
         """Why nothing can be judged at the moment, if so."""
 
@@ -39,15 +45,38 @@ class Verifier:
 
         Raises InvalidToken if there is none, and Unavailable if the store cannot say.
         """
+        lineage = self.stored(token)
+        if self._barred and not self._barred.isdisjoint(lineage.chain):
+            raise InvalidToken("the key is being revoked")
+        return lineage
+
+    def stored(self, token: bytes) -> Lineage:
+        """The key as the store has it, even while it is being revoked: for ending it, never for accepting it.
+
+        Raises as ``find`` does.
+        """
         if self.closed is not None:
             raise self.closed
-        if not is_token(token):
+        if is_token(token):
+            lineage = self._find(sha256(token).digest())
+        elif is_derived(token):
+            lineage = self._find_derived(token)
+        else:
             raise InvalidToken("not a key's text")
-        lineage = self._find(sha256(token).digest())
         if lineage is None:
             raise InvalidToken("no such key")
-        if self._barred and not self._barred.isdisjoint(lineage.ids):
-            raise InvalidToken("the key is being revoked")
+        return lineage
+
+    def by_id(self, key_id: str) -> Lineage | None:
+        """The key with this id, in whatever state; None if there is none, or if it is being revoked.
+
+        Raises Unavailable if the store cannot say.
+        """
+        if self.closed is not None:
+            raise self.closed
+        lineage = self._lineage(key_id)
+        if lineage is None or (self._barred and not self._barred.isdisjoint(lineage.ids)):
+            return None
         return lineage
 
     def decide(self, token: bytes, method: str, path: str) -> Decision:
@@ -60,13 +89,20 @@ class Verifier:
         """Judge a call whose route and needed scopes are known."""
         return decide(lineage, Access(route, needs, self._now_ms()))
 
-    def live(self, token: bytes) -> Lineage:
-        """The key, if it is active now. Raises InvalidToken otherwise."""
+    def live(self, token: bytes, peer: str | None = None) -> Lineage:
+        """The key, if it is active now. Raises InvalidToken otherwise. ``peer`` is who showed it, for the record."""
         lineage = self.find(token)
-        if lineage.stopped or self._now_ms() >= lineage.expires_at_ms:
+        now_ms = self._now_ms()
+        if lineage.stopped or now_ms >= lineage.expires_at_ms:
+            self.dead.note(lineage, now_ms, peer)
             raise InvalidToken("the key is not active")
         return lineage
 
     def note_use(self, allow: Allow) -> None:
         """Remember that the key was accepted."""
         self.used[allow.lineage.key.id] = allow.access.now_ms
+
+    def note_denied(self, denied: Deny, peer: str | None) -> None:
+        """Remember that a key was shown that is good no longer."""
+        if denied.is_dead:
+            self.dead.note(denied.lineage, denied.access.now_ms, peer)

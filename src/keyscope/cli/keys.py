@@ -20,6 +20,7 @@ scope_option = option(
     "--scope", "scopes", multiple=True, type=ScopeText(), help="TYPE:read or TYPE:write; give it once per type."
 )
 standard_option = option("--standard", is_flag=True, help="Standard keys (ak_) instead of restricted ones (rk_).")
+secret_only_option = option("--secret-only", is_flag=True, help="Print the secret alone.")
 expires_in_option = option("--expires-in", type=Duration(), help="Life from now on, like 8h or 30d.")
 
 
@@ -33,7 +34,7 @@ def keys() -> None:
 @scope_option
 @expires_in_option
 @standard_option
-@option("--secret-only", is_flag=True, help="Print the secret alone.")
+@secret_only_option
 @as_json
 def create(
     name: str | None, scopes: tuple[Scope, ...], expires_in: int | None, standard: bool, secret_only: bool, json: bool
@@ -44,12 +45,7 @@ def create(
     body = _body(name, scopes, expires_in)
     with connect() as client:
         made = client.post(STANDARD if standard else RESTRICTED, body)
-    if secret_only:
-        click.echo(made["key_secret"])
-    elif json:
-        print_json(made)
-    else:
-        _show_created(made)
+    print_secret(made, secret_only, json)
 
 
 @keys.command("list")
@@ -82,7 +78,7 @@ def list_keys(standard: bool, json: bool, resource_type: str | None, **filters: 
 def show(key_id: str, json: bool) -> None:
     """Describe one key."""
     with connect() as client:
-        _print_key(_either(client, "GET", key_id), json)
+        print_key(either(client, "GET", key_id), json)
 
 
 @keys.command()
@@ -102,7 +98,7 @@ def update(
     if not body:
         raise click.UsageError("Say what to change: --name, --scope, --expires-in or --no-expiry.")
     with connect() as client:
-        _print_key(_either(client, "POST", key_id, body=body), json)
+        print_key(either(client, "POST", key_id, body=body), json)
 
 
 @keys.command()
@@ -113,7 +109,7 @@ def revoke(key_id: str, reason: str | None, json: bool) -> None:
     """Revoke a key and everything that it minted."""
     body = {"reason": reason} if reason is not None else {}
     with connect() as client:
-        revoked = _either(client, "POST", key_id, "/revoke", body)
+        revoked = either(client, "POST", key_id, "/revoke", body)
     if json:
         print_json(revoked)
         return
@@ -132,7 +128,7 @@ def _body(name: str | None, scopes: tuple[Scope, ...], expires_in: int | None) -
     return body
 
 
-def _either(client: Client, method: str, key_id: str, verb: str = "", body: dict[str, Any] | None = None) -> Any:
+def either(client: Client, method: str, key_id: str, verb: str = "", body: dict[str, Any] | None = None) -> Any:
     """The answer about a key of whichever kind has this id."""
     for path in (f"{RESTRICTED}/{key_id}{verb}", f"{STANDARD}/{key_id}{verb}"):
         try:
@@ -145,7 +141,8 @@ def _either(client: Client, method: str, key_id: str, verb: str = "", body: dict
     raise unknown
 
 
-def _print_key(key: dict[str, Any], json: bool) -> None:
+def print_key(key: dict[str, Any], json: bool) -> None:
+    """A described key."""
     if json:
         print_json(key)
         return
@@ -163,6 +160,8 @@ def _print_key(key: dict[str, Any], json: bool) -> None:
     ]
     if key["revoked_at_ms"] is not None:
         pairs += [("revoked", moment(key["revoked_at_ms"])), ("reason", key["revoked_reason"] or "-")]
+    if key["dead_uses"]:
+        pairs.append(("dead secret used", f"{key['dead_uses']} times, last {moment(key['dead_used_at_ms'])}"))
     print_pairs(pairs)
 
 
@@ -175,6 +174,16 @@ def _scopes(key: dict[str, Any]) -> str:
     if key["kind"] == "standard":
         return "everything"
     return scopes_text(key["scopes"]) or "nothing"
+
+
+def print_secret(made: dict[str, Any], secret_only: bool, json: bool) -> None:
+    """A key whose secret is shown now and never again."""
+    if secret_only:
+        click.echo(made["key_secret"])
+    elif json:
+        print_json(made)
+    else:
+        _show_created(made)
 
 
 def _show_created(made: dict[str, Any]) -> None:

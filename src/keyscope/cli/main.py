@@ -8,9 +8,11 @@ import click
 
 from keyscope import __version__
 from keyscope.cli.ask import can, me
+from keyscope.cli.attenuate import attenuate
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
 from keyscope.cli.keys import keys
+from keyscope.cli.life import panic
 from keyscope.cli.output import print_error
 from keyscope.cli.policy import policy
 from keyscope.cli.serve import serve
@@ -29,7 +31,7 @@ def root() -> None:
     """
 
 
-for command in (serve, keys, me, can, policy, doctor, completion):
+for command in (serve, keys, attenuate, panic, me, can, policy, doctor, completion):
     root.add_command(command)
 
 

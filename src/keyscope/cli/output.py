@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from keyscope.errors import KeyscopeError
 
@@ -32,6 +33,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     """Names and values, one a line."""
     print_table(("", ""), pairs)
+
+
+def print_tree(tree: Tree) -> None:
+    _console().print(tree)
 
 
 def note(sentence: str) -> None:

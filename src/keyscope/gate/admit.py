@@ -19,4 +19,5 @@ def admit(verifier: Verifier, call: Call) -> Allow | Answer:
     if isinstance(decision, Allow):
         verifier.note_use(decision)
         return decision
+    verifier.note_denied(decision, call.peer)
     return refusal(decision, call.method, call.path)

@@ -78,6 +78,7 @@ class ForwardAuth:
         if isinstance(decision, Allow):
             self._verifier.note_use(decision)
             return _allowed(decision)
+        self._verifier.note_denied(decision, None)
         return refusal(decision, method, path)
 
     def _check_peer(self, peer: str) -> None:

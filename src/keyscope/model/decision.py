@@ -75,7 +75,7 @@ def decide(lineage: Lineage, access: Access) -> Decision:
 
 
 def _reasons(lineage: Lineage, access: Access, listed: bool, missing: tuple[Scope, ...]) -> tuple[Reason, ...]:
-    states = {key.state_at(access.now_ms) for key in lineage.line}
+    states = {key.state_at(access.now_ms) for key in lineage.line} | {lineage.state_at(access.now_ms)}
     reasons = [reason for state, reason in _STATE_REASON.items() if state in states]
     if not listed:
         reasons.append(Reason.NOT_IN_POLICY)

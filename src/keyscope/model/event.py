@@ -14,10 +14,20 @@ class EventKind(StrEnum):
     KEY_MINTED = "key.minted"
     KEY_UPDATED = "key.updated"
     KEY_REVOKED = "key.revoked"
+    KEY_ROTATED = "key.rotated"
+    KEY_SUSPENDED = "key.suspended"
+    KEY_RESUMED = "key.resumed"
+    KEY_UNDELETED = "key.undeleted"
+    KEY_DEAD_USED = "key.dead_used"
+    DERIVED_KEY_REVOKED = "derived_key.revoked"
+    ACCOUNT_RULES_CHANGED = "account.rules_changed"
 
 
 class Origin(Struct, frozen=True):
-    """Who asked and from where. ``chain`` is the acting key and its ancestors, nearest first; empty for the system."""
+    """Who asked and from where. ``chain`` is the acting key and its ancestors, nearest first; empty for the system.
+
+    A derived key stands before the key that it came from, by the ids of its links.
+    """
 
     chain: tuple[str, ...] = ()
     peer: str | None = None

@@ -29,7 +29,12 @@ class State(StrEnum):
 
 
 class Key(Struct, frozen=True, kw_only=True, gc=False):
-    """One key record. Times are Unix milliseconds. ``scopes`` are as asked for, one per resource type."""
+    """One key record. Times are Unix milliseconds. ``scopes`` are as asked for, one per resource type.
+
+    ``share`` is the store's part of what derived keys are checked with (model/derived.py), 32 bytes; None for a key
+    from before there were any. ``superseded_at_ms`` is set only on a key that was found by an earlier secret of it:
+    that secret's end.
+    """
 
     id: str
     account_id: str
@@ -44,16 +49,26 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     suspended_at_ms: int | None = None
     revoked_at_ms: int | None = None
     revoked_reason: str | None = None
+    share: bytes | None = None
+    rotated_at_ms: int | None = None
+    resumed_at_ms: int | None = None
+    superseded_at_ms: int | None = None
 
     @property
     def is_standard(self) -> bool:
         return self.kind is Kind.STANDARD
 
+    @property
+    def ends_at_ms(self) -> int:
+        """When it is good no longer, as it was found; ``NEVER_MS`` for never."""
+        ends = NEVER_MS if self.expires_at_ms is None else self.expires_at_ms
+        return ends if self.superseded_at_ms is None else min(ends, self.superseded_at_ms)
+
     def state_at(self, now_ms: int) -> State:
         """The key's own state at a time, its ancestors left aside. A key is valid strictly before its expiry."""
         if self.revoked_at_ms is not None:
             return State.REVOKED
-        if self.expires_at_ms is not None and now_ms >= self.expires_at_ms:
+        if now_ms >= self.ends_at_ms:
             return State.EXPIRED
         if self.suspended_at_ms is not None:
             return State.SUSPENDED
@@ -65,19 +80,21 @@ class Lineage:
 
     ``grant`` is None for full access to the account, which only a standard key has. It is the meet of the restricted
     keys up to the nearest standard one. ``expires_at_ms`` is the earliest in the line, ``NEVER_MS`` if none expires;
-    ``stopped`` says whether any key in it is revoked or suspended.
+    ``stopped`` says whether any key in it is revoked or suspended. ``derived`` has the ids of the links, first to
+    last, if the key was shown as one that its holder derived from it; empty otherwise.
     """
 
-    __slots__ = ("expires_at_ms", "grant", "key", "parent", "stopped")
+    __slots__ = ("derived", "expires_at_ms", "grant", "key", "parent", "stopped")
 
     key: Key
     parent: Lineage | None
     grant: Grant | None
     expires_at_ms: int
     stopped: bool
+    derived: tuple[str, ...]
 
     def __init__(self, key: Key, parent: Lineage | None = None) -> None:
-        ends = NEVER_MS if key.expires_at_ms is None else key.expires_at_ms
+        ends = key.ends_at_ms
         grant = None if key.kind is Kind.STANDARD else _grant(key.scopes)
         stopped = key.revoked_at_ms is not None or key.suspended_at_ms is not None
         if parent is not None:
@@ -90,6 +107,16 @@ class Lineage:
         self.grant = grant
         self.expires_at_ms = ends
         self.stopped = stopped
+        self.derived = ()
+
+    def narrowed(self, links: tuple[str, ...], grant: Grant | None, ends_at_ms: int) -> Lineage:
+        """The same key as one of its derived keys shows it: never more, never longer. ``grant`` None adds no limit."""
+        made = Lineage(self.key, self.parent)
+        if grant is not None:
+            made.grant = grant if made.grant is None else made.grant.meet(grant)
+        made.expires_at_ms = min(made.expires_at_ms, ends_at_ms)
+        made.derived = links
+        return made
 
     @property
     def line(self) -> tuple[Key, ...]:
@@ -106,10 +133,16 @@ class Lineage:
         """The key's id and its ancestors', nearest first."""
         return tuple(key.id for key in self.line)
 
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Who acts, for the record: the derived links, last first, then ``ids``."""
+        return (*reversed(self.derived), *self.ids)
+
     def state_at(self, now_ms: int) -> State:
         """ACTIVE only if the key and every ancestor are. Otherwise the nearest obstacle, the key's own first."""
         states = [key.state_at(now_ms) for key in self.line]
-        return next((state for state in states if state is not State.ACTIVE), State.ACTIVE)
+        ended = State.EXPIRED if now_ms >= self.expires_at_ms else State.ACTIVE
+        return next((state for state in states if state is not State.ACTIVE), ended)
 
 
 _grant = lru_cache(maxsize=4096)(Grant)

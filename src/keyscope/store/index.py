@@ -12,14 +12,17 @@ an open read transaction keeps SQLite from starting the WAL anew.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from keyscope.errors import StoreUnavailable
 from keyscope.model.key import Key, Lineage
 from keyscope.store.line import lineage
-from keyscope.store.query import KEY_BY_DIGEST, KEY_BY_ID
-from keyscope.store.rows import key_of
+from keyscope.store.query import DERIVED_REVOKED, FORMER_BY_DIGEST, KEY_BY_DIGEST, KEY_BY_ID
+from keyscope.store.rows import as_found_by, former_of, key_of
 from keyscope.store.trouble import TROUBLE, unavailable
+
+K = TypeVar("K", bytes, str)
 
 MOST_KEPT = 65_536
 """Lineages kept at once; when there are more, all are forgotten. About 1 KiB each."""
@@ -49,6 +52,7 @@ class SqliteIndex:
         self._seen: object = None
         self._lineages: dict[bytes, Lineage] = {}
         self._parents: dict[str, Lineage] = {}
+        self._by_id: dict[str, Lineage] = {}
         self._may_hold = may_hold
         self._quiet = 0
 
@@ -58,7 +62,28 @@ class SqliteIndex:
             stamp = self._stamp()
             if stamp != self._seen:
                 self._start_anew(stamp)
-            return self._lineages.get(digest) or self._look_up(digest)
+            return self._lineages.get(digest) or self._look_up(self._lineages, self._load, digest)
+        except TROUBLE as error:
+            raise unavailable(error) from error
+
+    def lineage(self, key_id: str) -> Lineage | None:
+        """The key with this id, with its ancestors. Sees every commit that was made before the call."""
+        try:
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._start_anew(stamp)
+            return self._by_id.get(key_id) or self._look_up(self._by_id, self._load_by_id, key_id)
+        except TROUBLE as error:
+            raise unavailable(error) from error
+
+    def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
+        """Whether any of these links of keys derived from this one was revoked before the call."""
+        try:
+            if self._stamp() != self._seen:
+                self.release()
+            asked = ((key_id, link_id) for link_id in link_ids)
+            found = (self._connection.execute(DERIVED_REVOKED, link).fetchone() for link in asked)
+            return any(row is not None for row in found)
         except TROUBLE as error:
             raise unavailable(error) from error
 
@@ -81,27 +106,45 @@ class SqliteIndex:
         self._forget()
         self._seen = stamp
 
-    def _look_up(self, digest: bytes) -> Lineage | None:
+    def _look_up(self, kept: dict[K, Lineage], load: Callable[[K], Lineage | None], name: K) -> Lineage | None:
         self._quiet += 1
         if self._quiet == QUIET_LOOK_UPS and self._may_hold:
             self._connection.execute("BEGIN")
-        lineage = self._load(digest)
+        lineage = load(name)
         if self._stamp() != self._seen:
-            return self._load_in_one_view(digest)
+            return self._load_in_one_view(load, name)
         if lineage is not None:
-            if len(self._lineages) >= MOST_KEPT:
+            if len(kept) >= MOST_KEPT:
                 self._forget()
-            self._lineages[digest] = lineage
+            kept[name] = lineage
         return lineage
 
     def _load(self, digest: bytes) -> Lineage | None:
         row = self._connection.execute(KEY_BY_DIGEST, (digest,)).fetchone()
         if row is None:
-            return None
+            return self._load_former(digest)
         key = key_of(row[0])
         if key.digest != digest:
             raise StoreUnavailable("the index of digests is damaged: it leads to another key")
         return Lineage(key, self._parent(key) if key.parent_id is not None else None)
+
+    def _load_by_id(self, key_id: str) -> Lineage | None:
+        key = self._key(key_id)
+        if key is None:
+            return None
+        if key.id != key_id:
+            raise StoreUnavailable("the index of ids is damaged: it leads to another key")
+        return Lineage(key, self._parent(key) if key.parent_id is not None else None)
+
+    def _load_former(self, digest: bytes) -> Lineage | None:
+        row = self._connection.execute(FORMER_BY_DIGEST, (digest,)).fetchone()
+        if row is None:
+            return None
+        former = former_of(row[0])
+        key = self._key(former.key_id)
+        if key is None or former.digest != digest:
+            raise StoreUnavailable("the record of an earlier secret is damaged: it leads to no key, or another one")
+        return Lineage(as_found_by(former, key), self._parent(key) if key.parent_id is not None else None)
 
     def _parent(self, key: Key) -> Lineage | None:
         parent_id = key.parent_id or ""
@@ -116,17 +159,18 @@ class SqliteIndex:
         row = self._connection.execute(KEY_BY_ID, (key_id,)).fetchone()
         return key_of(row[0]) if row is not None else None
 
-    def _load_in_one_view(self, digest: bytes) -> Lineage | None:
+    def _load_in_one_view(self, load: Callable[[K], Lineage | None], name: K) -> Lineage | None:
         self._start_anew(None)
         self._connection.execute("BEGIN")
         try:
-            return self._load(digest)
+            return load(name)
         finally:
             self._start_anew(None)
 
     def _forget(self) -> None:
         self._lineages.clear()
         self._parents.clear()
+        self._by_id.clear()
 
 
 def _closed() -> object:

@@ -6,17 +6,29 @@ A write keeps a list of what would undo it, and runs that backwards when it fail
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import TypeVar
 
 import msgspec
 
-from keyscope.authority.ports import Account, KeyPage, KeyQuery, Reader, StoredEvent, StoredReply, Writer
+from keyscope.authority.ports import (
+    Account,
+    DeadUses,
+    Former,
+    KeyPage,
+    KeyQuery,
+    Reader,
+    Selector,
+    StoredEvent,
+    StoredReply,
+    Writer,
+)
 from keyscope.model.event import Event
 from keyscope.model.key import Key, Lineage
 from keyscope.store.line import check_parent, lineage
 from keyscope.store.query import ascii_lower
+from keyscope.store.rows import as_found_by
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -33,6 +45,10 @@ class _Content:
         self.events: list[StoredEvent] = []
         self.replies: dict[tuple[str, str], StoredReply] = {}
         self.used: dict[str, int] = {}
+        self.formers: dict[bytes, Former] = {}
+        self.revoked_derived: dict[tuple[str, str], int] = {}
+        self.dead_uses: dict[str, DeadUses] = {}
+        self.rules: dict[str, bytes] = {}
 
 
 class MemoryReader:
@@ -53,7 +69,11 @@ class MemoryReader:
 
     def find(self, digest: bytes) -> Lineage | None:
         key_id = self._content.ids.get(digest)
-        return self.lineage(key_id) if key_id is not None else None
+        if key_id is not None:
+            return self.lineage(key_id)
+        former = self._content.formers.get(digest)
+        key = self.key(former.key_id) if former is not None else None
+        return lineage(as_found_by(former, key), self.key) if former is not None and key is not None else None
 
     def keys(self, query: KeyQuery) -> KeyPage:
         own = (k for k in self._content.keys.values() if k.account_id == query.account_id and k.kind is query.kind)
@@ -78,6 +98,31 @@ class MemoryReader:
 
     def last_used_ms(self, key_id: str) -> int | None:
         return self._content.used.get(key_id)
+
+    def formers(self, key_id: str) -> list[Former]:
+        return [former for former in self._content.formers.values() if former.key_id == key_id]
+
+    def living_children(self, key_id: str, now_ms: int) -> int:
+        children = (key for key in self._content.keys.values() if key.parent_id == key_id)
+        return sum(key.revoked_at_ms is None and now_ms < key.ends_at_ms for key in children)
+
+    def selected(self, account_id: str, selector: Selector) -> list[Key]:
+        own = (key for key in self._content.keys.values() if key.account_id == account_id)
+        return sorted((key for key in own if _is_selected(selector, key)), key=lambda key: key.id)
+
+    def idle(self, account_id: str, before_ms: int, limit: int) -> list[Key]:
+        own = (key for key in self._content.keys.values() if key.account_id == account_id)
+        found = [key for key in own if _is_idle(key, self._content.used.get(key.id, 0), before_ms)]
+        return sorted(found, key=lambda key: key.id)[:limit]
+
+    def dead_uses(self, key_id: str) -> DeadUses | None:
+        return self._content.dead_uses.get(key_id)
+
+    def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
+        return any((key_id, link_id) in self._content.revoked_derived for link_id in link_ids)
+
+    def rules(self, account_id: str) -> bytes:
+        return self._content.rules.get(account_id, b"{}")
 
     def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
         rest = self._content.events[max(after, 0) :]
@@ -105,7 +150,7 @@ class MemoryWriter(MemoryReader):
 
     def add_key(self, key: Key) -> None:
         check_parent(key, self.key)
-        if key.id in self._content.keys or key.digest in self._content.ids:
+        if key.id in self._content.keys or key.digest in self._content.ids or key.digest in self._content.formers:
             raise ValueError(f"the id or digest of key {key.id} is there already")
         if key.account_id not in self._content.accounts:
             raise ValueError(f"the account of key {key.id} is not in the store")
@@ -116,13 +161,32 @@ class MemoryWriter(MemoryReader):
         old = self._content.keys.get(key.id)
         if old is None or (old.account_id, old.kind) != (key.account_id, key.kind):
             raise KeyError(key.id)
-        if self._content.ids.get(key.digest, key.id) != key.id:
+        if self._content.ids.get(key.digest, key.id) != key.id or key.digest in self._content.formers:
             raise ValueError(f"the digest of key {key.id} is another key's")
         if key.parent_id is not None and key.parent_id not in self._content.keys:
             raise ValueError(f"the parent of key {key.id} is not in the store")
         self._pop(self._content.ids, old.digest)
         self._set(self._content.ids, key.digest, key.id)
         self._set(self._content.keys, key.id, key)
+
+    def put_former(self, former: Former) -> None:
+        if former.key_id not in self._content.keys:
+            raise KeyError(former.key_id)
+        self._set(self._content.formers, former.digest, former)
+
+    def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
+        if (key_id, link_id) not in self._content.revoked_derived:
+            self._set(self._content.revoked_derived, (key_id, link_id), at_ms)
+
+    def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
+        for key_id, new in uses.items():
+            if key_id in self._content.keys:
+                old = self._content.dead_uses.get(key_id, DeadUses(0, 0))
+                total = DeadUses(old.uses + new.uses, max(old.last_at_ms, new.last_at_ms))
+                self._set(self._content.dead_uses, key_id, total)
+
+    def set_rules(self, account_id: str, rules: bytes) -> None:
+        self._set(self._content.rules, account_id, rules)
 
     def add_event(self, event: Event) -> None:
         # Through JSON, as on a disk: what the caller does to its dict afterwards changes nothing here.
@@ -166,6 +230,12 @@ class MemoryIndex:
 
     def find(self, digest: bytes) -> Lineage | None:
         return self._store.find(digest)
+
+    def lineage(self, key_id: str) -> Lineage | None:
+        return self._store.read(lambda reader: reader.lineage(key_id))
+
+    def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
+        return self._store.read(lambda reader: reader.derived_revoked(key_id, link_ids))
 
     def release(self) -> None:
         """Nothing is held."""
@@ -222,3 +292,18 @@ def _matches(query: KeyQuery, line: Lineage, used: Mapping[str, int]) -> bool:
         and (before is None or (key.expires_at_ms is not None and key.expires_at_ms < before))
         and (unused_since is None or used.get(key.id, key.created_at_ms) < unused_since)
     )
+
+
+def _is_selected(selector: Selector, key: Key) -> bool:
+    return (
+        key.revoked_at_ms is None
+        and (selector.created_by is None or key.parent_id == selector.created_by)
+        and (selector.name_prefix is None or key.name.startswith(selector.name_prefix))
+        and not (selector.restricted_only and key.is_standard)
+    )
+
+
+def _is_idle(key: Key, used_at_ms: int, before_ms: int) -> bool:
+    stopped = key.is_standard or key.revoked_at_ms is not None or key.suspended_at_ms is not None
+    ended = key.expires_at_ms is not None and key.expires_at_ms <= before_ms
+    return not (stopped or ended) and max(key.created_at_ms, key.resumed_at_ms or 0, used_at_ms) < before_ms

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from keyscope.authority.ports import KeyQuery
+from keyscope.authority.ports import KeyQuery, Selector
 from keyscope.model.key import State
 
 KEYS = "SELECT record FROM keys JOIN records USING (digest)"
@@ -17,10 +17,12 @@ KEYS = "SELECT record FROM keys JOIN records USING (digest)"
 KEY_BY_ID = f"{KEYS} WHERE id = ?"
 KEY_BY_DIGEST = "SELECT record FROM records WHERE digest = ?"
 
-ADD_KEY = "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+FORMER_BY_DIGEST = "SELECT record FROM former_secrets WHERE digest = ?"
+
+ADD_KEY = "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 REPLACE_KEY = (
     "UPDATE keys SET (id, digest, account_id, kind, parent_id, name, scopes, created_at_ms,"
-    " expires_at_ms, suspended_at_ms, revoked_at_ms) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
+    " expires_at_ms, suspended_at_ms, revoked_at_ms, resumed_at_ms) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
 )
 """Both with a row of rows.key_row."""
 
@@ -32,6 +34,24 @@ WITH RECURSIVE below(descendant_id) AS (
 )
 """
 DESCENDANTS = f"{_BELOW} {KEYS} JOIN below ON id = descendant_id ORDER BY id"
+
+LIVING_CHILDREN = (
+    "SELECT count(*) FROM keys WHERE parent_id = ? AND revoked_at_ms IS NULL"
+    " AND (expires_at_ms IS NULL OR expires_at_ms > ?)"
+)
+SELECTED = (
+    f"{KEYS} WHERE account_id = :account_id AND revoked_at_ms IS NULL"
+    " AND (:created_by IS NULL OR parent_id = :created_by)"
+    " AND (:name_prefix IS NULL OR substr(name, 1, length(:name_prefix)) = :name_prefix)"
+    " AND (NOT :restricted_only OR kind = 'rk') ORDER BY id"
+)
+_LAST_USE = "coalesce((SELECT used_at_ms FROM key_usage WHERE key_id = id), 0)"
+IDLE = (
+    f"{KEYS} WHERE account_id = ? AND kind = 'rk' AND revoked_at_ms IS NULL AND suspended_at_ms IS NULL"
+    " AND created_at_ms < ? AND coalesce(resumed_at_ms, 0) < ? AND (expires_at_ms IS NULL OR expires_at_ms > ?)"
+    f" AND {_LAST_USE} < ? ORDER BY id LIMIT ?"
+)
+DERIVED_REVOKED = "SELECT 1 FROM revoked_derived WHERE key_id = ? AND link_id = ?"
 
 _STOPPED = """
 WITH RECURSIVE stopped(stopped_id, state) AS (
@@ -85,6 +105,16 @@ def listing(query: KeyQuery) -> Listing:
         total=f"{count} WHERE {all_pages}",
         parameters=_parameters(query),
     )
+
+
+def selection(account_id: str, selector: Selector) -> dict[str, object]:
+    """The parameters of SELECTED."""
+    return {
+        "account_id": account_id,
+        "created_by": selector.created_by,
+        "name_prefix": selector.name_prefix,
+        "restricted_only": selector.restricted_only,
+    }
 
 
 def _parameters(query: KeyQuery) -> dict[str, object]:

@@ -13,8 +13,9 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import replace
 
-from keyscope.authority.ports import Account, StoredEvent, StoredReply
+from keyscope.authority.ports import Account, Former, StoredEvent, StoredReply
 from keyscope.errors import StoreUnavailable
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key
@@ -26,6 +27,8 @@ Row = tuple[Any, ...]
 _KINDS: dict[str, Kind] = {kind.value: kind for kind in Kind}
 _LEVELS = {level.word: level for level in Level}
 _CHECKSUM_BYTES = 4
+_FIRST_FIELDS = 13
+"""In a record of the first schema, before keys could be rotated or derived from."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -34,7 +37,8 @@ def key_row(key: Key) -> Row:
     """The columns of ``keys``."""
     scopes = " ".join(map(str, key.scopes))
     what = (key.id, key.digest, key.account_id, key.kind.value, key.parent_id, key.name, scopes)
-    return (*what, key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
+    times = (key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms, key.resumed_at_ms)
+    return (*what, *times)
 
 
 def record_of(key: Key) -> bytes:
@@ -42,18 +46,16 @@ def record_of(key: Key) -> bytes:
     scopes = " ".join(map(str, key.scopes))
     what = (key.digest, key.id, key.account_id, key.kind.value, key.parent_id, key.name, key.hint, scopes)
     times = (key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
-    packed = _pack((*what, *times, key.revoked_reason))
-    return packed + crc32(packed).to_bytes(_CHECKSUM_BYTES)
+    return _sealed((*what, *times, key.revoked_reason, key.share, key.rotated_at_ms, key.resumed_at_ms))
 
 
 def key_of(record: bytes) -> Key:
     """The key. Raises StoreUnavailable if the record is damaged or of a kind that this version does not know."""
-    packed = record[:-_CHECKSUM_BYTES]
-    if crc32(packed) != int.from_bytes(record[-_CHECKSUM_BYTES:]):
-        raise StoreUnavailable("the record of a key is damaged: its checksum does not fit")
-    digest, key_id, account, kind, parent, name, hint, scopes, created, expires, suspended, revoked, reason = _unpack(
-        packed
-    )
+    fields = _opened(record)
+    if len(fields) == _FIRST_FIELDS:
+        fields += [None, None, None]
+    digest, key_id, account, kind, parent, name, hint, scopes, *rest = fields
+    created, expires, suspended, revoked, reason, share, rotated, resumed = rest
     if kind not in _KINDS:
         raise StoreUnavailable(f"key {key_id} is of the kind {kind!r}, which this version does not know")
     return Key(
@@ -70,7 +72,39 @@ def key_of(record: bytes) -> Key:
         suspended_at_ms=suspended,
         revoked_at_ms=revoked,
         revoked_reason=reason,
+        share=share,
+        rotated_at_ms=rotated,
+        resumed_at_ms=resumed,
     )
+
+
+def former_record(former: Former) -> bytes:
+    """The whole of it, and its checksum."""
+    return _sealed((former.digest, former.key_id, former.share, former.until_ms))
+
+
+def former_of(record: bytes) -> Former:
+    """Raises StoreUnavailable if the record is damaged."""
+    digest, key_id, share, until_ms = _opened(record)
+    return Former(digest, key_id, share, until_ms)
+
+
+def as_found_by(former: Former, key: Key) -> Key:
+    """The key as one of its earlier secrets shows it."""
+    return replace(key, digest=former.digest, share=former.share, superseded_at_ms=former.until_ms)
+
+
+def _sealed(fields: tuple[object, ...]) -> bytes:
+    packed = _pack(fields)
+    return packed + crc32(packed).to_bytes(_CHECKSUM_BYTES)
+
+
+def _opened(record: bytes) -> list[Any]:
+    packed = record[:-_CHECKSUM_BYTES]
+    if crc32(packed) != int.from_bytes(record[-_CHECKSUM_BYTES:]):
+        raise StoreUnavailable("the record of a key is damaged: its checksum does not fit")
+    fields: list[Any] = _unpack(packed)
+    return fields
 
 
 @lru_cache(maxsize=4096)

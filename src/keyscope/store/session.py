@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keyscope.authority.ports import Account, KeyPage, KeyQuery, StoredEvent, StoredReply
+from keyscope.authority.ports import (
+    Account,
+    DeadUses,
+    Former,
+    KeyPage,
+    KeyQuery,
+    Selector,
+    StoredEvent,
+    StoredReply,
+)
 from keyscope.model.event import Event
 from keyscope.model.key import Key, Lineage
 from keyscope.store import query as sql
@@ -54,6 +63,33 @@ class SqliteReader:
         row = self._one("SELECT used_at_ms FROM key_usage WHERE key_id = ?", key_id)
         return row[0] if row is not None else None
 
+    def formers(self, key_id: str) -> list[Former]:
+        found = self._connection.execute("SELECT record FROM former_secrets WHERE key_id = ?", (key_id,))
+        return [rows.former_of(record) for (record,) in found]
+
+    def living_children(self, key_id: str, now_ms: int) -> int:
+        row = self._one(sql.LIVING_CHILDREN, key_id, now_ms)
+        return row[0] if row is not None else 0
+
+    def selected(self, account_id: str, selector: Selector) -> list[Key]:
+        found = self._connection.execute(sql.SELECTED, sql.selection(account_id, selector))
+        return [rows.key_of(record) for (record,) in found]
+
+    def idle(self, account_id: str, before_ms: int, limit: int) -> list[Key]:
+        found = self._connection.execute(sql.IDLE, (account_id, before_ms, before_ms, before_ms, before_ms, limit))
+        return [rows.key_of(record) for (record,) in found]
+
+    def dead_uses(self, key_id: str) -> DeadUses | None:
+        row = self._one("SELECT uses, last_at_ms FROM dead_uses WHERE key_id = ?", key_id)
+        return DeadUses(*row) if row is not None else None
+
+    def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
+        return any(self._one(sql.DERIVED_REVOKED, key_id, link_id) is not None for link_id in link_ids)
+
+    def rules(self, account_id: str) -> bytes:
+        row = self._one("SELECT rules FROM accounts WHERE id = ?", account_id)
+        return row[0].encode() if row is not None else b"{}"
+
     def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
         found = self._connection.execute(
             "SELECT number, kind, at_ms, account_id, key_id, chain, peer, request_id, changes FROM events"
@@ -87,11 +123,11 @@ class SqliteWriter(SqliteReader):
         if self._one("SELECT 1 FROM accounts WHERE id = ?", account.id) is not None:
             raise ValueError(f"account {account.id} is there already")
         row = (account.id, account.name, account.created_at_ms)
-        self._connection.execute("INSERT INTO accounts VALUES (?, ?, ?)", row)
+        self._connection.execute("INSERT INTO accounts (id, name, created_at_ms) VALUES (?, ?, ?)", row)
 
     def add_key(self, key: Key) -> None:
         check_parent(key, self.key)
-        if self.key(key.id) is not None or self._one(sql.KEY_BY_DIGEST, key.digest) is not None:
+        if self.key(key.id) is not None or self._is_taken(key.digest):
             raise ValueError(f"the id or digest of key {key.id} is there already")
         if self._one("SELECT 1 FROM accounts WHERE id = ?", key.account_id) is None:
             raise ValueError(f"the account of key {key.id} is not in the store")
@@ -102,13 +138,34 @@ class SqliteWriter(SqliteReader):
         old = self.key(key.id)
         if old is None or (old.account_id, old.kind) != (key.account_id, key.kind):
             raise KeyError(key.id)
-        if key.digest != old.digest and self._one(sql.KEY_BY_DIGEST, key.digest) is not None:
+        if key.digest != old.digest and self._is_taken(key.digest):
             raise ValueError(f"the digest of key {key.id} is another key's")
         if key.parent_id is not None and self.key(key.parent_id) is None:
             raise ValueError(f"the parent of key {key.id} is not in the store")
         record = (key.digest, rows.record_of(key), old.digest)
         self._connection.execute("UPDATE records SET (digest, record) = (?, ?) WHERE digest = ?", record)
         self._connection.execute(sql.REPLACE_KEY, (*rows.key_row(key), key.id))
+
+    def put_former(self, former: Former) -> None:
+        if self.key(former.key_id) is None:
+            raise KeyError(former.key_id)
+        self._connection.execute(
+            "INSERT INTO former_secrets VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET record = excluded.record",
+            (former.digest, former.key_id, rows.former_record(former)),
+        )
+
+    def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO revoked_derived VALUES (?, ?, ?)", (key_id, link_id, at_ms))
+
+    def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
+        self._connection.executemany(
+            "INSERT INTO dead_uses SELECT id, ?, ? FROM keys WHERE id = ? ON CONFLICT (key_id) DO UPDATE"
+            " SET uses = uses + excluded.uses, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+            [(dead.uses, dead.last_at_ms, key_id) for key_id, dead in uses.items()],
+        )
+
+    def set_rules(self, account_id: str, rules: bytes) -> None:
+        self._connection.execute("UPDATE accounts SET rules = ? WHERE id = ?", (rules.decode(), account_id))
 
     def add_event(self, event: Event) -> None:
         added = self._connection.execute(
@@ -132,3 +189,6 @@ class SqliteWriter(SqliteReader):
             " ON CONFLICT (key_id) DO UPDATE SET used_at_ms = max(used_at_ms, excluded.used_at_ms)",
             [(at_ms, key_id) for key_id, at_ms in used_at_ms.items()],
         )
+
+    def _is_taken(self, digest: bytes) -> bool:
+        return any(self._one(known, digest) is not None for known in (sql.KEY_BY_DIGEST, sql.FORMER_BY_DIGEST))

@@ -31,6 +31,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.ExceedsParent: HTTPStatus.FORBIDDEN,
     errors.OutsideTree: HTTPStatus.FORBIDDEN,
     errors.StandardKeyRequired: HTTPStatus.FORBIDDEN,
+    errors.DerivedKey: HTTPStatus.FORBIDDEN,
     errors.PeerNotTrusted: HTTPStatus.FORBIDDEN,
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
     errors.BadTarget: HTTPStatus.BAD_REQUEST,

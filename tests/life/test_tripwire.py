@@ -1,0 +1,80 @@
+"""The use of a secret that is good no longer is counted and recorded, and ends nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.life.asking import done, now_ms, status, verb, view
+from tests.life.test_delegation import events_of
+from tests.live import Live, new_first_key
+
+
+@pytest.fixture
+def alone(new_directory: Callable[[], Path]) -> Iterator[Live]:
+    with Live(new_directory()) as server:
+        yield server
+
+
+def told(live: Live) -> list[dict[str, Any]]:
+    """What was recorded; the server is stopped, which writes down all that it gathered."""
+    account = done(live.call("GET", "/keyscope/me"))["account_id"]
+    live.stop()
+    events = [stored.event for stored in events_of(live, account) if stored.event.kind.value == "key.dead_used"]
+    return [{"key_id": event.key_id, "peer": event.origin.peer, **event.changes} for event in events]
+
+
+def test_each_kind_of_dead_secret_is_recorded_and_counted(alone: Live) -> None:
+    rotated, revoked = alone.mint("devboxes:read"), alone.mint("devboxes:read")
+    expired = alone.mint("devboxes:read", expires_at_ms=now_ms() + 300)
+    suspended = alone.mint("devboxes:read")
+    turned = done(verb(alone, rotated["id"], "rotate"))
+    alone.revoke(revoked["id"])
+    verb(alone, suspended["id"], "suspend")
+    time.sleep(0.4)
+    for key in (rotated, revoked, revoked, expired, suspended):
+        assert status(alone, key["key_secret"]) == 401
+    recorded = sorted((event["key_id"], event["secret"], event["uses"], event["peer"]) for event in told(alone))
+    assert recorded == sorted(
+        [
+            (rotated["id"], "rotated", 1, "127.0.0.1"),
+            (revoked["id"], "revoked", 2, "127.0.0.1"),
+            (expired["id"], "expired", 1, "127.0.0.1"),
+        ]
+    )
+    alone.start()
+    assert view(alone, revoked["id"])["dead_uses"] == 2
+    assert view(alone, revoked["id"])["dead_used_at_ms"] <= now_ms()
+    assert view(alone, suspended["id"])["dead_uses"] == 0
+    assert status(alone, turned["key_secret"]) == 200
+
+
+def test_a_hammering_client_leaves_one_event_and_the_whole_count(alone: Live) -> None:
+    made = alone.mint("devboxes:read")
+    alone.revoke(made["id"])
+    for _ in range(150):
+        status(alone, made["key_secret"])
+    end = time.monotonic() + 10
+    while view(alone, made["id"])["dead_uses"] < 150 and time.monotonic() < end:
+        time.sleep(0.1)
+    status(alone, made["key_secret"])
+    assert len(told(alone)) == 1
+    alone.start()
+    assert view(alone, made["id"])["dead_uses"] == 151
+
+
+def test_the_gate_and_the_children_of_a_dead_key_are_watched_too(alone: Live) -> None:
+    made = alone.mint("account:write", "devboxes:read")
+    child = alone.mint("devboxes:read", by=made["key_secret"])
+    alone.revoke(made["id"])
+    assert alone.call("GET", "/v1/devboxes", child["key_secret"]).status_code == 401
+    assert [event["key_id"] for event in told(alone)] == [child["id"]]
+
+
+def test_unknown_keys_leave_no_trace(alone: Live) -> None:
+    assert status(alone, new_first_key()) == 401
+    assert told(alone) == []
