@@ -44,6 +44,11 @@ def secret(number: int) -> Secret:
     return format_token(kind, sha256(b"keyscope bench %d" % number).digest())
 
 
+def key_id(number: int) -> str:
+    """The id of key ``number``."""
+    return format_id("key", _MADE_MS + number, number.to_bytes(10))
+
+
 def token(number: int) -> bytes:
     return secret(number).reveal().encode()
 
@@ -86,7 +91,10 @@ def _make(path: Path, count: int) -> None:
     for pragma in ("journal_mode = MEMORY", "synchronous = OFF", "cache_size = -1048576", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("BEGIN")
-    connection.execute("INSERT INTO accounts VALUES (?, ?, ?)", (_ACCOUNT.id, _ACCOUNT.name, _ACCOUNT.created_at_ms))
+    connection.execute(
+        "INSERT INTO accounts (id, name, created_at_ms) VALUES (?, ?, ?)",
+        (_ACCOUNT.id, _ACCOUNT.name, _ACCOUNT.created_at_ms),
+    )
     connection.executemany("INSERT INTO records VALUES (?, ?)", ((key.digest, record_of(key)) for key in _keys(count)))
     connection.executemany(ADD_KEY, (key_row(key) for key in _keys(count)))
     connection.execute("COMMIT")
@@ -104,7 +112,7 @@ def _keys(count: int) -> Iterator[Key]:
 def _key(number: int, parent_id: str | None) -> Key:
     text = secret(number)
     return Key(
-        id=format_id("key", _MADE_MS + number, number.to_bytes(10)),
+        id=key_id(number),
         account_id=_ACCOUNT.id,
         kind=Kind.RESTRICTED if number else Kind.STANDARD,
         name=f"agent-{number}",

@@ -14,6 +14,7 @@ from bench.processes import LOAD_CORE, pinned
 
 KEYS_IN_TURN = 64
 _SCRIPT = Path(__file__).parent / "programs" / "rotate.lua"
+_ASKING = Path(__file__).parent / "programs" / "ask.lua"
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -42,8 +43,26 @@ def wrk(
     url: str, path: str, keys_in: Path, *, headers: Sequence[str] = (), connections: int = 32, seconds: int
 ) -> Load:
     """Send GETs for so long. Anything but 2xx answers is an error of the measurement."""
-    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(_SCRIPT), url]
-    command = pinned(LOAD_CORE, ["wrk", *options, "--", path, str(keys_in), *headers])
+    return _run(_SCRIPT, url, [path, str(keys_in), *headers], connections, seconds)
+
+
+def post(
+    url: str,
+    path: str,
+    bodies: Path,
+    *,
+    content_type: str,
+    headers: Sequence[str] = (),
+    connections: int = 32,
+    seconds: int,
+) -> Load:
+    """Send POSTs for so long, with the bodies of a file in turn, one a line."""
+    return _run(_ASKING, url, [path, str(bodies), content_type, *headers], connections, seconds)
+
+
+def _run(script: Path, url: str, arguments: Sequence[str], connections: int, seconds: int) -> Load:
+    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(script), url]
+    command = pinned(LOAD_CORE, ["wrk", *options, "--", *arguments])
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"wrk saw errors:\n{said}")

@@ -7,6 +7,7 @@ import asyncio
 from keyscope.errors import BadRequest, Fault, TimedOut, TooLarge, UnsupportedMediaType
 from keyscope.wire.asgi import RawHeaders, Receive
 
+_ABOUT_CONTENT = frozenset({b"content-type", b"content-encoding"})
 _PARAMETERS = ("", "charset=utf-8", 'charset="utf-8"')
 
 
@@ -61,8 +62,10 @@ def _declared_length(headers: RawHeaders) -> int | None:
 
 def check_media_type(headers: RawHeaders, wanted: str) -> None:
     """Raise UnsupportedMediaType unless the body is of this type, in UTF-8 and not compressed."""
-    types = [value for name, value in headers if name == b"content-type"]
+    about = [header for header in headers if header[0] in _ABOUT_CONTENT]
+    if about == [(b"content-type", wanted.encode())]:
+        return
+    types = [value for name, value in about if name == b"content-type"]
     kind, _, parameter = (types[0] if len(types) == 1 else b"").decode("latin-1").lower().partition(";")
-    coded = any(name == b"content-encoding" for name, _ in headers)
-    if coded or kind.strip() != wanted or parameter.strip() not in _PARAMETERS:
+    if len(about) != 1 or kind.strip() != wanted or parameter.strip() not in _PARAMETERS:
         raise UnsupportedMediaType

@@ -10,10 +10,22 @@ import json
 import math
 from typing import Any, NoReturn
 
+import msgspec
+
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.body import Json
 
 MAX_DEPTH = 32
+
+
+_SURE = 1 << 53
+"""Whole numbers below this are the same to every parser (RFC 8259 section 6)."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+class _Unsure(Exception):
+    """The quick look does not do."""
 
 
 class _Object(dict[str, Any]):
@@ -24,6 +36,9 @@ class _Object(dict[str, Any]):
 
 def decode(raw: bytes) -> tuple[Json, list[Fault]]:
     """The value, and every fault in it. Raises BadRequest if the bytes are not JSON at all."""
+    quick = _quick(raw)
+    if quick is not None:
+        return quick, []
     value = _parse(raw)
     faults: list[Fault] = []
     _inspect(value, "$", 0, faults)
@@ -41,6 +56,36 @@ def decode_strict(raw: bytes) -> Json:
 def encode(value: object) -> bytes:
     """Compact UTF-8 JSON. Members keep their order."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _quick(raw: bytes) -> Json:
+    """The value of what is certainly sound, ten times as fast; None if a closer look is needed.
+
+    The fast parser takes the last of two members with one name. Without a backslash no string holds a quote, so the
+    quotes in the text tell how many names and strings stand in it; were a name there twice, the value would have fewer.
+    Numbers are left to the closer look, small whole ones aside, because parsers differ in them.
+    """
+    if b"\\" in raw or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+        return None
+    try:
+        value: Json = _decode(raw)
+        return value if 2 * _texts(value) == raw.count(b'"') else None
+    except (msgspec.DecodeError, UnicodeDecodeError, _Unsure):
+        return None
+
+
+def _texts(value: Any) -> int:
+    """How many names and strings stand in a value. Raises _Unsure if there is a number that is not small and whole."""
+    kind = type(value)
+    if kind is str:
+        return 1
+    if kind is dict:
+        return len(value) + sum(map(_texts, value.values()))
+    if kind is list:
+        return sum(map(_texts, value))
+    if kind is float or (kind is int and not -_SURE < value < _SURE):
+        raise _Unsure
+    return 0
 
 
 def _parse(raw: bytes) -> Json:
