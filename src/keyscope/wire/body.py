@@ -33,12 +33,12 @@ async def read_bytes(receive: Receive, headers: RawHeaders, limit: int, timeout_
         raise TooLarge(f"{length} bytes declared, {limit} allowed")
     try:
         async with asyncio.timeout(timeout_s):
-            return await _read(receive, limit)
+            return await _read(receive, limit, length)
     except TimeoutError:
         raise TimedOut(f"no whole body within {timeout_s} s") from None
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+async def _read(receive: Receive, limit: int, length: int | None) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -49,12 +49,13 @@ async def _read(receive: Receive, limit: int) -> bytes:
         size += len(parts[-1])
         if size > limit:
             raise TooLarge(f"more than {limit} bytes")
-        if not message.get("more_body", False):
+        # A body of the declared length is whole, and waiting for word of it costs a turn of the event loop.
+        if size == length or not message.get("more_body", False):
             return b"".join(parts)
 
 
 def _declared_length(headers: RawHeaders) -> int | None:
-    values = [value for name, value in headers if name == b"content-length"]
+    values = [value for name, value in headers if name in (b"content-length", b"transfer-encoding")]
     if len(values) != 1 or not values[0].isdigit():
         return None
     return int(values[0][:20])

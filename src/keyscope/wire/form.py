@@ -44,6 +44,8 @@ def _field(piece: bytes) -> tuple[str, str]:
 
 
 def _text(encoded: bytes) -> str:
+    if b"%" not in encoded and b"+" not in encoded:
+        return encoded.decode("ascii")
     try:
         return unquote_to_bytes(encoded.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError:
