@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from keyscope.authority.ports import Account
+from keyscope.model.derived import share_of
 from keyscope.model.ident import format_id
 from keyscope.model.key import Key
 from keyscope.model.scope import Scope
@@ -78,9 +79,9 @@ def warm(path: Path) -> None:
 
 
 def _schema() -> str:
-    """Changes with the schema and the rows, so that an old file is never measured."""
+    """Changes with the schema, the rows and the keys, so that an old file is never measured."""
     root = Path(rows.__file__).parent
-    parts = [*sorted((root / "migrations").glob("*.sql")), root / "rows.py"]
+    parts = [*sorted((root / "migrations").glob("*.sql")), root / "rows.py", Path(__file__)]
     return sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:8]
 
 
@@ -122,4 +123,5 @@ def _key(number: int, parent_id: str | None) -> Key:
         created_at_ms=_MADE_MS + number,
         parent_id=parent_id,
         expires_at_ms=_EXPIRES_MS if number % 2 else None,
+        share=share_of(text),
     )
