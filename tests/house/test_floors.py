@@ -71,6 +71,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "store.connect",
         "store.prepare",
         "store.session",
+        "store.batch",
         "store.sqlite",
         "store.open",
     ),

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import pytest
 from msgspec.structs import replace as with_
+from tests.store.contract_life import LifeContract
 from tests.store.contract_lists import ListContract
 from tests.store.samples import (
     ACCOUNT,
@@ -279,5 +280,5 @@ class IndexContract:
         store.check()
 
 
-class StoreContract(KeepingContract, RefusingContract, TransactionContract, IndexContract, ListContract):
+class StoreContract(KeepingContract, RefusingContract, TransactionContract, IndexContract, ListContract, LifeContract):
     """All of it."""

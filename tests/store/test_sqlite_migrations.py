@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as with_
 from tests.store.outside import end, python
-from tests.store.samples import a_key, an_event, get, note, put
+from tests.store.samples import ACCOUNT, NOW, a_key, an_event, get, last_used, note, put, replace
 
 from keyscope.store import migrate
 from keyscope.store.connect import writing
@@ -116,4 +118,21 @@ def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None
     assert [end(process) for process in processes] == ["well"] * 4
     store = SqliteStore.open(path)
     assert get(store, "key_1") == a_key("key_1")
+    store.close()
+
+
+def test_a_database_of_the_first_schema_is_read_and_changed(tmp_path: Path) -> None:
+    """``schema-1.db.gz`` was written by the version before keys could be rotated."""
+    path = tmp_path / "keyscope.db"
+    path.write_bytes(gzip.decompress((Path(__file__).parents[1] / "data" / "schema-1.db.gz").read_bytes()))
+    store = SqliteStore.open(path)
+    second = a_key("key_2", "key_1", scopes="devboxes:read objects:write", expires_at_ms=NOW)
+    assert get(store, "key_1") == a_key("key_1")
+    assert get(store, "key_2") == second
+    assert get(store, "key_3") == a_key("key_3", "key_2", revoked_at_ms=9)
+    assert last_used(store, "key_2") == 7
+    assert store.read(lambda reader: reader.rules(ACCOUNT.id)) == b"{}"
+    changed = with_(second, resumed_at_ms=3, share=b"s" * 32)
+    replace(store, changed)
+    assert get(store, "key_2") == changed
     store.close()

@@ -7,6 +7,7 @@ nothing behind.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import TypeVar
 
 from keyscope.authority.ports import Reader, Writer
 from keyscope.errors import StoreUnavailable
+from keyscope.store.batch import Job, roll_back, run_together, take
 from keyscope.store.connect import Link, database_id, is_in_place, reading
 from keyscope.store.index import SqliteIndex, data_version
 from keyscope.store.marker import Marker
 from keyscope.store.prepare import prepare
-from keyscope.store.session import SqliteReader, SqliteWriter
+from keyscope.store.session import SqliteReader
 from keyscope.store.trouble import closing_the_gate
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class SqliteStore:
         self._busy_timeout_s = busy_timeout_s
         self._id = database_id(writer.connection)
         self._write_lock = Lock()
+        self._waiting: deque[Job] = deque()
         self._idle: list[Link] = []
         self._closed = False
 
@@ -68,32 +71,44 @@ class SqliteStore:
             try:
                 return work(SqliteReader(connection))
             finally:
-                _roll_back(connection)
+                roll_back(connection)
 
     def write(self, work: Callable[[Writer], T]) -> T:
-        """Run ``work`` in a transaction, commit durably, return its result. An exception rolls everything back."""
+        """Run ``work`` in a transaction, commit durably, return its result. An exception rolls ``work`` back.
+
+        Writes that wait for each other share one commit.
+        """
+        job = Job(work)
+        self._waiting.append(job)
         if not self._write_lock.acquire(timeout=self._busy_timeout_s):
+            with suppress(ValueError):  # of a job that was taken up meanwhile, and whose end is not known
+                self._waiting.remove(job)
             raise StoreUnavailable("another thread of this process has been writing for too long")
+        try:
+            if not job.done:
+                self._write_waiting()
+        finally:
+            self._write_lock.release()
+        with closing_the_gate():
+            result: T = job.outcome()
+            return result
+
+    def _write_waiting(self) -> None:
+        jobs = take(self._waiting)
         try:
             self._check_in_place()
             with closing_the_gate():
-                return self._transaction(work)
+                last_event = run_together(self._writer.connection, jobs)
+            if last_event:
+                self._marker.raise_to(last_event)
+        except BaseException as error:
+            for job in jobs:
+                job.fail(error)
+            if not isinstance(error, Exception):
+                raise
         finally:
-            self._write_lock.release()
-
-    def _transaction(self, work: Callable[[Writer], T]) -> T:
-        connection = self._writer.connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            writer = SqliteWriter(connection)
-            result = work(writer)
-            connection.execute("COMMIT")
-        except BaseException:
-            _roll_back(connection)
-            raise
-        if writer.last_event:
-            self._marker.raise_to(writer.last_event)
-        return result
+            for job in jobs:
+                job.done = True
 
     def open_index(self) -> SqliteIndex:
         """A look-up for the calling thread, with a connection of its own."""
@@ -157,9 +172,3 @@ class SqliteStore:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         return reading(self.path, self._busy_timeout_s, self._writer.wal)
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    # SQLite has rolled back on its own after some errors (a full disk, for one).
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")

@@ -1,0 +1,91 @@
+"""Group commit: writes that wait for each other share one transaction, and so one wait for the disk.
+
+Whoever gets the write lock runs all that is waiting, in the order of arrival, each inside a savepoint of its own: one
+that fails undoes itself and nothing else. Nobody hears of a result before the commit is durable.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from keyscope.authority.ports import Writer
+from keyscope.store.session import SqliteWriter
+from keyscope.store.trouble import unavailable
+
+MOST_TOGETHER = 64
+
+
+class Job:
+    """One write: what to do, and once ``done`` what came of it."""
+
+    __slots__ = ("_error", "_result", "done", "work")
+
+    def __init__(self, work: Callable[[Writer], Any]) -> None:
+        self.work = work
+        self.done = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def run(self, writer: SqliteWriter) -> None:
+        """Do it, and keep the result. Raises what the work raises."""
+        self._result = self.work(writer)
+
+    def fail(self, error: BaseException) -> None:
+        """Keep what it failed with."""
+        self._error = error
+
+    def outcome(self) -> Any:
+        """The result, or the exception raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def take(waiting: deque[Job]) -> list[Job]:
+    """The jobs that go together, in the order of arrival."""
+    taken: list[Job] = []
+    while waiting and len(taken) < MOST_TOGETHER:
+        taken.append(waiting.popleft())
+    return taken
+
+
+def run_together(connection: sqlite3.Connection, jobs: list[Job]) -> int:
+    """Run the jobs in one transaction and commit it. Returns the number of the last event added, 0 for none.
+
+    What fails is kept in its job. Raises what the transaction as a whole fails with; then nothing was committed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        writer = SqliteWriter(connection)
+        for job in jobs:
+            _run_apart(connection, writer, job)
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+    return writer.last_event
+
+
+def _run_apart(connection: sqlite3.Connection, writer: SqliteWriter, job: Job) -> None:
+    connection.execute("SAVEPOINT job")
+    before = writer.last_event
+    try:
+        job.run(writer)
+    except Exception as error:
+        if not connection.in_transaction:
+            # A full disk, for one: SQLite has undone everything, also what the others did.
+            raise unavailable(error) from error
+        connection.execute("ROLLBACK TO job")
+        writer.last_event = before
+        job.fail(error)
+    connection.execute("RELEASE job")
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End the transaction, if there still is one."""
+    # SQLite has rolled back on its own after some errors (a full disk, for one).
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
