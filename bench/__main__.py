@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from bench import authorize, decide, derived, gate, standards, start
+from bench import authorize, decide, derived, gate, life, standards, start
 from bench.report import Part, markdown, write
 
-PARTS: tuple[ModuleType, ...] = (decide, derived, authorize, gate, standards, start)
+PARTS: tuple[ModuleType, ...] = (decide, derived, life, authorize, gate, standards, start)
 RESULTS = Path(__file__).parent / "results"
 
 
