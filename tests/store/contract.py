@@ -269,6 +269,23 @@ class IndexContract:
         assert index.find(digest("rotated")) is not None
         index.close()
 
+    def test_a_key_is_found_by_its_id_as_freshly_as_by_its_digest(self, store: Store) -> None:
+        put(store, a_key("key_1"), a_key("key_2", "key_1"), a_key("key_3", "key_2"))
+        index = store.open_index()
+        line = index.lineage("key_3")
+        assert line is not None
+        assert line.ids == ("key_3", "key_2", "key_1")
+        assert index.lineage("key_4") is None
+        put(store, a_key("key_4", "key_3"))
+        assert state(index.lineage("key_4")) is State.ACTIVE
+        replace(store, a_key("key_1", revoked_at_ms=5))
+        assert state(index.lineage("key_4")) is State.REVOKED
+        replace(store, with_(a_key("key_4", "key_3"), digest=digest("rotated")))
+        renewed = index.lineage("key_4")
+        assert renewed is not None
+        assert renewed.key.digest == digest("rotated")
+        index.close()
+
     def test_a_line_that_runs_in_a_circle_is_never_accepted(self, store: Store) -> None:
         put(store, a_key("key_1"), a_key("key_2", "key_1"))
         replace(store, with_(a_key("key_1"), parent_id="key_2"))

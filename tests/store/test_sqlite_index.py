@@ -96,6 +96,10 @@ def test_what_was_found_is_kept_until_somebody_commits(store: SqliteStore) -> No
     assert index.find(digest("key_2")) is first
     put(store, a_key("key_3"))
     assert index.find(digest("key_2")) is not first
+    named = index.lineage("key_2")
+    assert index.lineage("key_2") is named
+    put(store, a_key("key_4"))
+    assert index.lineage("key_2") is not named
     index.close()
 
 
@@ -106,6 +110,8 @@ def test_the_lineages_kept_are_bounded(store: SqliteStore, monkeypatch: pytest.M
     for _ in range(3):
         assert all(index.find(digest(f"key_many{n}")) is not None for n in range(100))
         assert len(index._lineages) <= 10
+        assert all(index.lineage(f"key_many{n}") is not None for n in range(100))
+        assert len(index._by_id) <= 10
     index.close()
 
 
