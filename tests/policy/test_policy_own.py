@@ -34,12 +34,22 @@ MANAGEMENT = {
     "revokeDerivedAPIKey": ("POST /v1/apikeys/{id}/derived/{derived_id}/revoke", "account:write"),
     "endKeys": ("POST /keyscope/panic", "account:write"),
     "verifyKey": ("POST /keyscope/verify", "account:read"),
+    "getRules": ("GET /keyscope/rules", "account:read"),
+    "replaceRules": ("POST /keyscope/rules", "account:write"),
+    "introspectToken": ("POST /keyscope/introspect", "account:read"),
+    "evaluateAccess": ("POST /keyscope/access/v1/evaluation", "account:read"),
+    "evaluateAccesses": ("POST /keyscope/access/v1/evaluations", "account:read"),
+    "searchActions": ("POST /keyscope/access/v1/search/action", "account:read"),
+    "searchResources": ("POST /keyscope/access/v1/search/resource", "account:read"),
 }
 QUESTIONS = {
     "revokeMe": ("POST /keyscope/me/revoke", ""),
     "describeMe": ("GET /keyscope/me", ""),
     "canI": ("GET /keyscope/can", ""),
     "listOperations": ("GET /keyscope/operations", ""),
+    "listPresets": ("GET /keyscope/presets", ""),
+    "lintScopes": ("POST /keyscope/lint", ""),
+    "revokeToken": ("POST /keyscope/oauth/revoke", ""),
 }
 
 SHOP = """\
@@ -70,7 +80,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 186
+    assert len(policy.operations) == 196
     assert policy.operations[:160] == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",

@@ -12,7 +12,7 @@ from keyscope.derive import attenuate, derived_id
 from tests.attacks.fixtures import World, now_ms
 from tests.live import Live
 from tests.recorder import Recorder
-from tests.standards.asking import FORM, active, introspect, revoke
+from tests.standards.asking import FORM, active, allowed, asked, introspect, revoke
 
 HOUR_MS = 3_600_000
 
@@ -66,11 +66,13 @@ def test_the_scope_is_what_the_ancestors_leave(live: Live) -> None:
     assert introspect(live, child["key_secret"]).json()["scope"] == ""
 
 
-def test_a_derived_key_is_described_as_narrowed_with_an_id_of_its_own(live: Live) -> None:
+def test_a_derived_key_is_described_as_narrowed_and_never_by_the_wider_keys_id(live: Live) -> None:
     made = live.mint("devboxes:write", "objects:read")
     derived = attenuate(made["key_secret"], scopes=["devboxes:read"])
     said = introspect(live, derived).json()
-    assert (said["sub"], said["jti"], said["scope"]) == (made["id"], derived_id(derived), "devboxes:read")
+    own = derived_id(derived)
+    assert (said["sub"], said["jti"], said["client_id"], said["scope"]) == (own, own, made["id"], "devboxes:read")
+    assert not allowed(live, asked(said["sub"], "GET", "/v1/devboxes"))  # AuthZEN judges keys that the server knows
 
 
 def _states(live: Live, world: World) -> dict[str, str]:

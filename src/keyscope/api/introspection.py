@@ -162,14 +162,17 @@ class TokenRoutes:
 
     def _members(self, lineage: Lineage, call: Call) -> dict[str, object]:
         key = lineage.key
+        # A derived key never goes by the id of the key it came from: who then asked about that id would learn what the
+        # wider key may do, and let the narrower one do it.
+        name, client = (lineage.derived[-1], key.id) if lineage.derived else (key.id, key.parent_id or key.account_id)
         members: dict[str, object] = {
             "active": True,
             "scope": self._everything if lineage.grant is None else _grant_words(lineage.grant),
-            "client_id": key.parent_id or key.account_id,
+            "client_id": client,
             "token_type": "Bearer",
             "iat": key.created_at_ms // 1000,
-            "sub": key.id,
-            "jti": lineage.derived[-1] if lineage.derived else key.id,
+            "sub": name,
+            "jti": name,
             "iss": base_url(self._desk, call.headers),
             "account_id": key.account_id,
         }
