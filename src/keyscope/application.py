@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from keyscope.api.app import Management, is_own
 from keyscope.api.caller import Desk
+from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
@@ -67,6 +68,7 @@ class Application:
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),
+            rules=AccountRules(store, clock),
             store=store,
             clock=clock,
             policy=policy,

@@ -15,6 +15,7 @@
     │       ├── DerivedKey          a key that its holder derived manages no keys
     │       └── PeerNotTrusted      a forward-auth question from an address that the settings do not name
     ├── BadRequest                  the request itself is wrong; ``faults`` names every place
+    │   ├── RuleViolation           against the account's own rules on its keys
     │   ├── BadTarget               the request target is not in canonical form
     │   ├── UnsupportedMediaType
     │   ├── TooLarge
@@ -159,6 +160,13 @@ class BadRequest(KeyscopeError):
 
     code = "invalid_request"
     message = "The request is not valid."
+
+
+class RuleViolation(BadRequest):
+    """The account's rules do not allow such a key."""
+
+    code = "rule_violation"
+    message = "The rules of this account do not allow such a key."
 
 
 class BadTarget(BadRequest):

@@ -25,6 +25,7 @@ from granian.server.embed import Server
 
 from keyscope import __version__
 from keyscope.application import Application
+from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Store, Writer
 from keyscope.errors import ConfigurationError, Fault, KeyscopeError
 from keyscope.gate.upstream import Upstream
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 CHECK_EVERY_S = 1.0
 RECORD_EVERY_S = 2.0
+IDLE_EVERY_S = 60.0
 DRAIN_S = 10.0
 _BACKLOG = 2048
 _MAX_REQUESTS_AT_ONCE = 16384
@@ -118,6 +120,7 @@ async def _run_server(
         asyncio.create_task(_watch_store(application, store)),
         asyncio.create_task(_record_uses(application, store)),
         asyncio.create_task(_close_silent(settings)),
+        asyncio.create_task(_suspend_idle(store)),
     ]
     if announce:
         background.append(asyncio.create_task(_announce(settings)))
@@ -186,6 +189,19 @@ async def _close_silent(settings: Settings) -> None:
     while True:
         await asyncio.sleep(min(settings.header_timeout_s, CHECK_EVERY_S))
         await asyncio.to_thread(close_silent, settings.port, settings.header_timeout_s)
+
+
+async def _suspend_idle(store: Store) -> None:
+    """Hold the accounts' rule on idle keys. A round that fails is followed by another one."""
+    while True:
+        try:
+            suspended = await asyncio.to_thread(suspend_idle, store, SystemClock())
+        except KeyscopeError as error:
+            log.error("idle keys were not looked for: %s", error.detail)
+        else:
+            if suspended:
+                log.info("%d idle keys were suspended", suspended)
+        await asyncio.sleep(IDLE_EVERY_S)
 
 
 async def _record_uses(application: Application, store: Store) -> None:

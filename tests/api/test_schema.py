@@ -24,8 +24,25 @@ OPERATIONS = [
     for prefix in ("/v1/restricted_keys", "/v1/apikeys")
     for method, rest in (("GET", ""), ("POST", ""), ("GET", "/{key_id}"), ("POST", "/{key_id}"))
 ] + [
-    "POST /v1/restricted_keys/{key_id}/revoke",
-    "POST /v1/apikeys/{key_id}/revoke",
+    *(
+        f"{method} {prefix}/{{key_id}}/{rest}"
+        for prefix in ("/v1/restricted_keys", "/v1/apikeys")
+        for method, rest in (
+            ("POST", "revoke"),
+            ("POST", "undelete"),
+            ("POST", "suspend"),
+            ("POST", "resume"),
+            ("POST", "rotate"),
+            ("GET", "tree"),
+            ("POST", "derived/{derived_id}/revoke"),
+        )
+    ),
+    "POST /keyscope/panic",
+    "POST /keyscope/me/revoke",
+    "GET /keyscope/rules",
+    "POST /keyscope/rules",
+    "GET /keyscope/presets",
+    "POST /keyscope/lint",
     "GET /keyscope/me",
     "GET /keyscope/can",
     "GET /keyscope/operations",

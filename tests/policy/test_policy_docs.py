@@ -29,7 +29,16 @@ def test_the_example_is_a_part_of_the_built_in_policy() -> None:
 def test_the_annotated_document_makes_a_policy() -> None:
     made = policy_from_openapi(openapi.parse(BLOCKS[1], "the example"))
     assert [row.id for row in made.operations] == ["listOrders", "createOrder", "health"]
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
+
+
+def test_the_example_of_presets_and_cautions_is_read() -> None:
+    shop = "policy: shop\ntitle: A shop\nresource_types: {orders: Orders}\noperations: []\n"
+    made = parse(
+        shop.replace("operations: []", "operations: [{id: o, call: GET /o, needs: [orders:write]}]") + BLOCKS[2], "test"
+    )
+    assert [preset.name for preset in made.presets] == ["read-only"]
+    assert [caution.code for caution in made.cautions] == ["refunds"]
 
 
 def test_every_member_transport_and_kind_is_documented() -> None:

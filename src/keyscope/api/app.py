@@ -22,6 +22,7 @@ from keyscope.api.keys import KeyRoutes
 from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
 from keyscope.api.replies import Problem
+from keyscope.api.rules import RuleRoutes
 from keyscope.api.service import ServiceRoutes
 from keyscope.api.verify import VerifyRoutes
 from keyscope.model.token import Kind
@@ -75,6 +76,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(LifeRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
     app.include_router(LifeRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(EndingRoutes(desk).router)
+    app.include_router(RuleRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
     for router in more:

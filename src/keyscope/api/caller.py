@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from keyscope.api.requests import LATEST_MS, parse
+from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
@@ -57,6 +58,7 @@ class Desk(Struct, frozen=True):
     rotation: Rotation
     derivation: Derivation
     panic: Panic
+    rules: AccountRules
     store: Store
     clock: Clock
     policy: Policy

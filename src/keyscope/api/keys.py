@@ -17,7 +17,9 @@ from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.key import State
+from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
+from keyscope.policy.advice import preset_scopes
 
 MAX_LIMIT = 5000
 DEFAULT_LIMIT = 20
@@ -59,15 +61,20 @@ class KeyRoutes:
         """Create a key. The reply holds its secret, which is shown here and never again."""
         caller = admitted(request, self._desk)
         asked, raw = await read(request, self._desk, _CREATES[self._kind])
-        entries = asked.scopes if isinstance(asked, requests.CreateRestrictedKey) else None
-        wanted = Wanted(
-            kind=self._kind, name=asked.name, scopes=requests.scopes_of(entries), expires_at_ms=asked.expires_at_ms
-        )
+        scopes = self._scopes(asked)
+        wanted = Wanted(kind=self._kind, name=asked.name, scopes=scopes, expires_at_ms=asked.expires_at_ms)
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
         return json_reply(
             await in_thread(lambda: mint(caller.lineage, wanted, caller.origin, replies.render_created, repeat))
         )
+
+    def _scopes(self, asked: requests.CreateApiKey) -> tuple[Scope, ...]:
+        if not isinstance(asked, requests.CreateRestrictedKey):
+            return ()
+        if asked.preset is not None:
+            return preset_scopes(self._desk.policy.presets, asked.preset)
+        return requests.scopes_of(asked.scopes)
 
     async def list_keys(self, request: Request) -> Response:
         """List the account's keys, newest first."""

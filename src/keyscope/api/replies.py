@@ -11,10 +11,12 @@ from keyscope.authority.lookup import Detail
 from keyscope.authority.mint import Minted
 from keyscope.authority.panic import Ended as EndedKeys
 from keyscope.authority.rotate import Rotated
+from keyscope.authority.rules import Rules
 from keyscope.authority.tree import Node, Tree
 from keyscope.model.key import NEVER_MS, Key, Lineage
 from keyscope.model.scope import Scope
 from keyscope.model.secret import Secret
+from keyscope.policy.linter import Remark
 from keyscope.wire.codec import encode
 
 Status = Literal["active", "expired", "suspended", "revoked"]
@@ -156,6 +158,41 @@ class Ended(_Reply):
     id: str
     status: Literal["revoked"]
     died_with_it: int
+
+
+class RemarkView(_Reply):
+    """Something to think of about a set of scopes. ``code`` is stable."""
+
+    code: str
+    message: str
+    scopes: list[str]
+
+
+class Remarks(_Reply):
+    remarks: list[RemarkView]
+
+
+class PresetView(_Reply):
+    """A named set of scopes of the policy."""
+
+    name: str
+    about: str
+    scopes: list[ScopeView]
+    remarks: list[RemarkView]
+
+
+class PresetList(_Reply):
+    presets: list[PresetView]
+
+
+class RulesView(_Reply):
+    """What the account asks of its keys; null asks for nothing."""
+
+    max_lifetime_ms: int | None
+    require_expiry: bool
+    max_idle_ms: int | None
+    allowed_scopes: list[ScopeView] | None
+    name_pattern: str | None
 
 
 class EndedView(_Reply):
@@ -342,6 +379,24 @@ def _node_view(node: Node, now_ms: int) -> dict[str, object]:
 def ended_view(ended: EndedKeys, dry_run: bool) -> dict[str, object]:
     keys = [{"id": key.id, "name": key.name, "kind": _kind(key)} for key in ended.keys]
     return {"dry_run": dry_run, "count": ended.count, "keys": keys, "died_with_them": ended.died}
+
+
+def remark_views(remarks: tuple[Remark, ...]) -> list[dict[str, object]]:
+    return [
+        {"code": remark.code, "message": remark.message, "scopes": [str(scope) for scope in remark.scopes]}
+        for remark in remarks
+    ]
+
+
+def rules_view(rules: Rules) -> dict[str, object]:
+    allowed = rules.allowed_scopes
+    return {
+        "max_lifetime_ms": rules.max_lifetime_ms,
+        "require_expiry": rules.require_expiry,
+        "max_idle_ms": rules.max_idle_ms,
+        "allowed_scopes": scope_views(tuple(map(Scope.parse, allowed))) if allowed is not None else None,
+        "name_pattern": rules.name_pattern,
+    }
 
 
 def me_view(lineage: Lineage) -> dict[str, object]:

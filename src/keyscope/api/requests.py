@@ -29,6 +29,8 @@ from keyscope.wire.codec import decode
 MAX_NAME = 200
 MAX_REASON = 500
 MAX_SCOPES = 64
+LEAST_IDLE_MS = 3_600_000
+"""Uses are written down a few seconds late, so a shorter time could stop a key that is in use."""
 MAX_CHECKS = 1000
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, Unix time."""
@@ -113,9 +115,16 @@ class CreateApiKey(_Strict):
 
 
 class CreateRestrictedKey(CreateApiKey):
-    """A restricted key. No scopes means no access."""
+    """A restricted key. No scopes means no access. ``preset`` stands for the scopes of that name in the policy."""
 
     scopes: Scopes = _absent()
+    preset: Annotated[str, Field(max_length=64)] = _absent()
+
+    @model_validator(mode="after")
+    def _scopes_or_preset(self) -> CreateRestrictedKey:
+        if self.scopes is not None and self.preset is not None:
+            raise ValueError("scopes and preset do not go together: give one of them")
+        return self
 
 
 class UpdateApiKey(_Strict):
@@ -139,6 +148,29 @@ class RevokeKey(_Strict):
 
 class Nothing(_Strict):
     """An empty object, or no body."""
+
+
+class LintScopes(_Strict):
+    """Scopes to remark upon, or a preset."""
+
+    scopes: Scopes = _absent()
+    preset: Annotated[str, Field(max_length=64)] = _absent()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> LintScopes:
+        if (self.scopes is None) == (self.preset is None):
+            raise ValueError("give either scopes or preset")
+        return self
+
+
+class ReplaceRules(_Strict):
+    """All rules of the account on its keys; what is left out asks for nothing. ``_ms`` are milliseconds."""
+
+    max_lifetime_ms: Annotated[int, Field(ge=1000, le=LATEST_MS)] | None = None
+    require_expiry: bool = False
+    max_idle_ms: Annotated[int, Field(ge=LEAST_IDLE_MS, le=LATEST_MS)] | None = None
+    allowed_scopes: Scopes | None = None
+    name_pattern: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)] | None = None
 
 
 class RotateKey(_Strict):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from keyscope.model.decision import Decision, Deny, Reason
-from keyscope.model.key import Key
-from keyscope.model.scope import Level, Scope
+from keyscope.model.key import Key, Lineage
+from keyscope.model.scope import Grant, Level, Scope
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -48,18 +48,36 @@ def _message(decision: Decision, call: str) -> str:
 
 
 def _next(denied: Deny) -> tuple[str, ...]:
-    key = denied.lineage.key
+    """What to do, in order. What starts with ``keyscope`` is a command, for the holder of a standard key."""
     if denied.is_dead:
         return ("Ask the owner of the account for a new key.",)
     if Reason.NOT_IN_POLICY in denied.reasons:
         return ("Call it with a standard key (ak_), or have the operation added to the policy.",)
-    return (f"The holder of a standard key (ak_) can grant it: {_widening(key, denied.missing)}",)
+    lineage = denied.lineage
+    widened = [key for key in reversed(lineage.line) if _lacks(key, denied.missing)]
+    commands = tuple(_widening(key, denied.missing) for key in widened)
+    granted = (f"The holder of a standard key (ak_) can grant it: {commands[0]}", *commands[1:]) if commands else ()
+    return (*granted, *_derive_again(lineage, denied.missing))
+
+
+def _derive_again(lineage: Lineage, missing: tuple[Scope, ...]) -> tuple[str, ...]:
+    """A derived key cannot be widened, only be derived anew from what it came from."""
+    if not lineage.derived:
+        return ()
+    named = _flags({scope.resource: scope.level for scope in lineage.grant or ()}, missing)
+    return (f"The holder of {lineage.key.id} can derive a new key that may: keyscope attenuate {named}",)
+
+
+def _lacks(key: Key, missing: tuple[Scope, ...]) -> bool:
+    return not key.is_standard and bool(Grant(key.scopes).missing(missing))
 
 
 def _widening(key: Key, missing: tuple[Scope, ...]) -> str:
     """The command that gives the key what it lacks, and keeps what it has."""
-    levels = {scope.resource: scope.level for scope in key.scopes}
+    return f"keyscope keys update {key.id} {_flags({scope.resource: scope.level for scope in key.scopes}, missing)}"
+
+
+def _flags(levels: dict[str, Level], missing: tuple[Scope, ...]) -> str:
     for scope in missing:
         levels[scope.resource] = max(levels.get(scope.resource, Level.NONE), scope.level)
-    scopes = " ".join(f"--scope {Scope(resource, level)}" for resource, level in levels.items())
-    return f"keyscope keys update {key.id} {scopes}"
+    return " ".join(f"--scope {Scope(resource, level)}" for resource, level in levels.items())

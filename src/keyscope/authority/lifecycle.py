@@ -24,6 +24,7 @@ from keyscope.authority.lookup import (
     key_event,
 )
 from keyscope.authority.ports import Clock, KeyPage, KeyQuery, Reader, Store, Writer
+from keyscope.authority.rules import check_changed, from_json
 from keyscope.errors import BadRequest, DerivedKey, Fault, NotFound, Refused
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key, Lineage, State
@@ -79,6 +80,7 @@ class Lifecycle:
             target, actor = find_both(writer, caller, kind, key_id, now_ms)
             check_changeable(target, now_ms)
             _check_bounds(actor, target, writer, change)
+            _check_rules(writer, target.key, change)
             changed = _apply(target.key, change)
             if changed != target.key:
                 writer.replace_key(changed)
@@ -218,6 +220,14 @@ def _check_bounds(actor: Lineage, target: Lineage, reader: Reader, change: Chang
             check_scopes(change.scopes, lineage)
         if change.expires_at_ms is not UNSET:
             check_expiry(change.expires_at_ms, lineage)
+
+
+def _check_rules(reader: Reader, key: Key, change: Change) -> None:
+    rules = from_json(reader.rules(key.account_id))
+    name = None if change.name is UNSET else change.name
+    scopes = None if change.scopes is UNSET else change.scopes
+    expiry = None if change.expires_at_ms is UNSET else (change.expires_at_ms,)
+    check_changed(rules, key.kind, key.created_at_ms, name, scopes, expiry)
 
 
 def _apply(key: Key, change: Change) -> Key:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keyscope.authority.bounds import check_expiry, check_scopes, end_of
 from keyscope.authority.limits import Limits
 from keyscope.authority.lookup import acting
 from keyscope.authority.ports import Clock, Entropy, Store, Writer
 from keyscope.authority.replay import Repeatable, once
+from keyscope.authority.rules import check_new, from_json, latest_end
 from keyscope.errors import ExceedsParent, Fault, StandardKeyRequired
 from keyscope.model.derived import share_of
 from keyscope.model.event import Event, EventKind, Origin
@@ -75,6 +77,7 @@ class Minting:
         return self._store.write(work)
 
     def _add(self, writer: Writer, parent: Lineage, wanted: Wanted, origin: Origin, now_ms: int) -> Minted:
+        wanted = _ruled(writer, parent, wanted, now_ms)
         self._check(writer, parent, wanted, now_ms)
         minted = draw(wanted, parent.key.account_id, parent, now_ms, self._entropy)
         writer.add_key(minted.key)
@@ -98,6 +101,18 @@ class Minting:
         if parent.grant is not None and writer.living_children(parent.key.id, now_ms) >= children:
             remedy = f"{parent.key.id} has {children} living keys below it, as many as the settings allow"
             raise ExceedsParent("children", [Fault("$", f"{remedy}: revoke some that are not needed")])
+
+
+def _ruled(writer: Writer, parent: Lineage, wanted: Wanted, now_ms: int) -> Wanted:
+    """What is wanted, as the account's rules have it. A parent that ends sooner than they allow decides the end."""
+    rules = from_json(writer.rules(parent.key.account_id))
+    end = end_of(parent)
+    asked = wanted.expires_at_ms if wanted.expires_at_ms is not None or rules.require_expiry else end
+    latest = latest_end(rules, now_ms)
+    if wanted.expires_at_ms is None and asked is not None and latest is not None:
+        asked = min(asked, latest)
+    expires_at_ms = check_new(rules, wanted.kind, wanted.name, wanted.scopes, asked, now_ms)
+    return replace(wanted, expires_at_ms=expires_at_ms)
 
 
 def draw(wanted: Wanted, account_id: str, parent: Lineage | None, now_ms: int, entropy: Entropy) -> Minted:

@@ -32,20 +32,33 @@ def keys() -> None:
 @keys.command()
 @option("--name", help="What the key is for.")
 @scope_option
+@option("--preset", help="A named set of scopes; see keyscope presets.")
 @expires_in_option
 @standard_option
 @secret_only_option
 @as_json
 def create(
-    name: str | None, scopes: tuple[Scope, ...], expires_in: int | None, standard: bool, secret_only: bool, json: bool
+    name: str | None,
+    scopes: tuple[Scope, ...],
+    preset: str | None,
+    expires_in: int | None,
+    standard: bool,
+    secret_only: bool,
+    json: bool,
 ) -> None:
-    """Mint a key. Its secret is shown once, here."""
-    if standard and scopes:
-        raise click.UsageError("A standard key has full access, so --scope and --standard do not go together.")
-    body = _body(name, scopes, expires_in)
+    """Mint a key. Its secret is shown once, here. What there is to think of about its scopes goes to stderr."""
+    if standard and (scopes or preset):
+        raise click.UsageError("A standard key has full access, so --standard goes without --scope and --preset.")
+    if scopes and preset:
+        raise click.UsageError("--preset names all scopes, so it goes without --scope.")
+    body = _body(name, scopes, expires_in) | ({"preset": preset} if preset else {})
     with connect() as client:
         made = client.post(STANDARD if standard else RESTRICTED, body)
+        asked = {"preset": preset} if preset else {"scopes": body.get("scopes", [])}
+        remarks = [] if standard else client.post("/keyscope/lint", asked)["remarks"]
     print_secret(made, secret_only, json)
+    for remark in remarks:
+        note(f"{remark['code']}: {remark['message']}")
 
 
 @keys.command("list")

@@ -15,6 +15,7 @@ from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
 from keyscope.cli.output import print_error
 from keyscope.cli.policy import policy
+from keyscope.cli.rules import presets, rules
 from keyscope.cli.serve import serve
 from keyscope.errors import KeyscopeError
 
@@ -31,7 +32,7 @@ def root() -> None:
     """
 
 
-for command in (serve, keys, attenuate, panic, me, can, policy, doctor, completion):
+for command in (serve, keys, rules, presets, attenuate, panic, me, can, policy, doctor, completion):
     root.add_command(command)
 
 

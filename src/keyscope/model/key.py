@@ -111,11 +111,13 @@ class Lineage:
 
     def narrowed(self, links: tuple[str, ...], grant: Grant | None, ends_at_ms: int) -> Lineage:
         """The same key as one of its derived keys shows it: never more, never longer. ``grant`` None adds no limit."""
-        made = Lineage(self.key, self.parent)
-        if grant is not None:
-            made.grant = grant if made.grant is None else made.grant.meet(grant)
-        made.expires_at_ms = min(made.expires_at_ms, ends_at_ms)
-        made.derived = links
+        made = Lineage.__new__(Lineage)  # __init__ would work out again what is known
+        made.key, made.parent, made.stopped, made.derived = self.key, self.parent, self.stopped, links
+        if grant is None or self.grant is None:
+            made.grant = self.grant if grant is None else grant
+        else:
+            made.grant = self.grant.meet(grant)
+        made.expires_at_ms = min(self.expires_at_ms, ends_at_ms)
         return made
 
     @property

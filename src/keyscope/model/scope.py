@@ -98,7 +98,12 @@ class Grant:
 
     def meet(self, other: Grant) -> Grant:
         """What both allow."""
-        return Grant(Scope(r, Level(min(level, other._levels.get(r, 0)))) for r, level in self._levels.items())
+        theirs = other._levels
+        met = Grant()
+        met._levels = {
+            resource: min(level, theirs[resource]) for resource, level in self._levels.items() if resource in theirs
+        }
+        return met
 
     def within(self, other: Grant) -> bool:
         """Whether this grant reaches nothing that the other does not."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.operation import Operation, Table
+from keyscope.policy.advice import Caution, Preset, read_cautions, read_presets
 from keyscope.policy.rows import Names, read_operations
 from keyscope.policy.source import Document, Place, near
 
@@ -22,6 +23,7 @@ PLACEHOLDER = "keys"
 MAX_BYTES = 4_000_000
 _BUILTIN = files("keyscope.policy") / "builtin"
 _OWN = "keyscope"
+_OPTIONAL = ("key_management", "presets", "cautions")
 
 
 class ResourceType(Struct, frozen=True):
@@ -46,6 +48,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...]
     undocumented: frozenset[str] = frozenset()
     undocumented_members: frozenset[str] = frozenset()
+    presets: tuple[Preset, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def resource_names(self) -> tuple[str, ...]:
@@ -78,7 +82,7 @@ def load_own() -> tuple[Operation, ...]:
 def parse(text: str, where: str, *, own: bool = False) -> Policy:
     """Read a policy from YAML text; ``where`` names it to people. Raises ConfigurationError with every fault."""
     document = Document(text, where)
-    top = document.root.record(("policy", "title", "resource_types", "operations"), ("key_management",))
+    top = document.root.record(("policy", "title", "resource_types", "operations"), _OPTIONAL)
     types = _resource_types(top.get("resource_types"), own)
     names = Names(tuple(resource.name for resource in types))
     rows = read_operations(top.get("operations"), names)
@@ -90,6 +94,8 @@ def parse(text: str, where: str, *, own: bool = False) -> Policy:
         operations=rows.operations,
         undocumented=rows.undocumented,
         undocumented_members=rows.undocumented_members,
+        presets=read_presets(top.get("presets"), names),
+        cautions=read_cautions(top.get("cautions"), names),
     )
     document.settle()
     return policy

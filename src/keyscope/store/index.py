@@ -18,7 +18,7 @@ from typing import TypeVar
 from keyscope.errors import StoreUnavailable
 from keyscope.model.key import Key, Lineage
 from keyscope.store.line import lineage
-from keyscope.store.query import DERIVED_REVOKED, FORMER_BY_DIGEST, KEY_BY_DIGEST, KEY_BY_ID
+from keyscope.store.query import ANY_DERIVED_REVOKED, DERIVED_REVOKED, FORMER_BY_DIGEST, KEY_BY_DIGEST, KEY_BY_ID
 from keyscope.store.rows import as_found_by, former_of, key_of
 from keyscope.store.trouble import TROUBLE, unavailable
 
@@ -55,6 +55,7 @@ class SqliteIndex:
         self._by_id: dict[str, Lineage] = {}
         self._may_hold = may_hold
         self._quiet = 0
+        self._none_revoked: bool | None = None
 
     def find(self, digest: bytes) -> Lineage | None:
         """The key with this SHA-256 digest, with its ancestors. Sees every commit that was made before the call."""
@@ -79,8 +80,13 @@ class SqliteIndex:
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked before the call."""
         try:
-            if self._stamp() != self._seen:
-                self.release()
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._start_anew(stamp)
+            if self._none_revoked is None:
+                self._none_revoked = self._connection.execute(ANY_DERIVED_REVOKED).fetchone() is None
+            if self._none_revoked:
+                return False
             asked = ((key_id, link_id) for link_id in link_ids)
             found = (self._connection.execute(DERIVED_REVOKED, link).fetchone() for link in asked)
             return any(row is not None for row in found)
@@ -168,6 +174,7 @@ class SqliteIndex:
             self._start_anew(None)
 
     def _forget(self) -> None:
+        self._none_revoked = None
         self._lineages.clear()
         self._parents.clear()
         self._by_id.clear()

@@ -51,6 +51,7 @@ IDLE = (
     " AND created_at_ms < ? AND coalesce(resumed_at_ms, 0) < ? AND (expires_at_ms IS NULL OR expires_at_ms > ?)"
     f" AND {_LAST_USE} < ? ORDER BY id LIMIT ?"
 )
+ANY_DERIVED_REVOKED = "SELECT 1 FROM revoked_derived LIMIT 1"
 DERIVED_REVOKED = "SELECT 1 FROM revoked_derived WHERE key_id = ? AND link_id = ?"
 
 _STOPPED = """

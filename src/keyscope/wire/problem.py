@@ -34,6 +34,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.DerivedKey: HTTPStatus.FORBIDDEN,
     errors.PeerNotTrusted: HTTPStatus.FORBIDDEN,
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
+    errors.RuleViolation: HTTPStatus.BAD_REQUEST,
     errors.BadTarget: HTTPStatus.BAD_REQUEST,
     errors.TargetTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
