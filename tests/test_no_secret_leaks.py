@@ -10,20 +10,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+from keyscope.derive import attenuate
+from keyscope.model.derived import is_derived
 from keyscope.model.token import Kind, format_token, is_token
 from tests.live import Live
 
 SHAPE = re.compile(rb"[ar]k_[0-9A-Za-z]{49}")
+DERIVED = re.compile(rb"dk_[0-9A-Za-z_-]{137,}")
 
 
 def found_in(folder: Path) -> list[str]:
     """The files below a folder that hold a key's text."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [path.name for path in files if any(is_token(text) for text in SHAPE.findall(path.read_bytes()))]
+    return [path.name for path in folder.rglob("*") if path.is_file() and holds_a_key(path.read_bytes())]
+
+
+def holds_a_key(content: bytes) -> bool:
+    plain = any(is_token(text) for text in SHAPE.findall(content))
+    return plain or any(is_derived(text) for text in DERIVED.findall(content))
 
 
 def test_the_search_finds_a_secret_where_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"x" + format_token(Kind.RESTRICTED, bytes(32)).reveal().encode() + b"y")
+    assert found_in(tmp_path) == ["log"]
+    derived = attenuate(format_token(Kind.RESTRICTED, bytes(32)).reveal(), scopes=["devboxes:read"])
+    (tmp_path / "log").write_bytes(b"x " + derived.encode() + b" y")
     assert found_in(tmp_path) == ["log"]
 
 
@@ -33,6 +43,10 @@ def test_no_file_of_any_server_holds_a_secret(work: Path, live: Live) -> None:
         live.call(method, path, made["key_secret"])
     live.call("GET", f"/v1/devboxes?access_token={made['key_secret']}", "")
     live.call("POST", "/v1/restricted_keys", content=made["key_secret"].encode())
+    derived = attenuate(made["key_secret"], scopes=["devboxes:read"], label="seen")
+    for path in ("/keyscope/me", f"/v1/devboxes?key={derived}", "/nowhere"):
+        live.call("GET", path, derived)
+    live.call("POST", f"/v1/restricted_keys/{made['id']}/rotate", json={"overlap_ms": 1000})
     assert live.database.with_name("keyscope.db-wal").exists()
     assert len(list(work.rglob("*"))) > 3
     assert found_in(work) == []

@@ -58,6 +58,14 @@ def moment(ms: int | None) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def duration(ms: int | None) -> str:
+    """Milliseconds in the largest unit that divides them, like ``30d``; a dash for none."""
+    if ms is None:
+        return "-"
+    units = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+    return next(f"{ms // size}{unit}" for unit, size in units if ms % size == 0)
+
+
 def scopes_text(entries: list[dict[str, Any]]) -> str:
     """Runloop's scope entries in the short form."""
     return " ".join(

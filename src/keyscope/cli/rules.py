@@ -8,7 +8,7 @@ import click
 
 from keyscope.cli.client import connect
 from keyscope.cli.options import Duration, ScopeText, as_json, option
-from keyscope.cli.output import print_json, print_pairs, print_table, scopes_text
+from keyscope.cli.output import duration, print_json, print_pairs, print_table, scopes_text
 from keyscope.model.scope import Scope
 
 
@@ -75,14 +75,10 @@ def _print(view: dict[str, Any], json: bool) -> None:
     allowed = view["allowed_scopes"]
     print_pairs(
         [
-            ("longest life", _time(view["max_lifetime_ms"])),
+            ("longest life", duration(view["max_lifetime_ms"])),
             ("expiry required", "yes" if view["require_expiry"] else "no"),
-            ("longest idle time", _time(view["max_idle_ms"])),
+            ("longest idle time", duration(view["max_idle_ms"])),
             ("scopes allowed", scopes_text(allowed) if allowed is not None else "all"),
             ("names like", view["name_pattern"] or "*"),
         ]
     )
-
-
-def _time(ms: int | None) -> str:
-    return f"{ms / 1000:g} s" if ms is not None else "-"
