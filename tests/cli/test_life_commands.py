@@ -1,4 +1,4 @@
-"""``keyscope keys rotate``, ``suspend``, ``resume``, ``undelete``, ``tree``, ``revoke-derived``, ``panic``, ``rules``."""
+"""The commands of a key's life: ``keys rotate``, ``suspend``, ``tree`` and the like, ``panic``, ``rules``."""
 
 from __future__ import annotations
 
