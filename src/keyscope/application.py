@@ -90,7 +90,7 @@ class Application:
         if scope["raw_path"] == _NGINX:
             await send_answer(send, self._authorize(scope))
             return
-        talk = Conversation(scope["headers"], receive, send)
+        talk = Conversation(scope, receive, send)
         try:
             await self._route(scope, talk.receive, talk.send)
         except Exception as error:

@@ -11,6 +11,7 @@ from tests.live import Live
 from tests.recorder import Recorder
 
 JSON = ("content-type", "application/json")
+FORM = ("content-type", "application/x-www-form-urlencoded")
 REFUSED = {
     "no-scope": ("/v1/secrets", True, 403),
     "no-key": ("/v1/secrets", False, 401),
@@ -49,3 +50,21 @@ def test_a_refusal_does_not_wait_long_for_a_body_that_does_not_come(live: Live, 
         raw.send(request_head("POST", "/v1/secrets", key, [JSON, ("content-length", str(length))]))
         assert raw.answer().status == 403
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/secrets", "/v1/restricted_keys", "/keyscope/introspect"], ids=["gate", "management", "plain"]
+)
+def test_a_refusal_of_a_large_body_says_that_the_connection_ends(live: Live, raw: Raw, key: str, target: str) -> None:
+    raw.send(request_head("POST", target, key, [JSON, ("content-length", "10000000")]))
+    answer = raw.answer()
+    assert answer.status in (403, 413)
+    assert answer.head.one("connection") == "close"
+
+
+def test_a_client_that_sends_too_much_goes_on_with_a_new_connection(live: Live) -> None:
+    body = b"token=" + b"a" * (1 << 20)
+    for _ in range(20):
+        refused = live.call("POST", "/keyscope/introspect", content=body, headers=dict([FORM]))
+        assert refused.status_code == 413
+        assert live.call("GET", "/keyscope/me").status_code == 200

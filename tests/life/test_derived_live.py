@@ -30,6 +30,8 @@ def test_a_standard_key_can_be_narrowed_too(live: Live) -> None:
     key = attenuate(live.first, scopes=["devboxes:read"])
     shown = done(live.call("GET", "/keyscope/me", key))
     assert (shown["full_access"], shown["scopes"]) == (False, ["devboxes:read"])
+    assert shown["derived_id"] == derived_id(key)
+    assert done(live.call("GET", "/keyscope/me"))["derived_id"] is None
     assert live.call("POST", "/v1/devboxes", key, json={}).status_code == 403
 
 

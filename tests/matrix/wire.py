@@ -12,6 +12,7 @@ from typing import Any
 class Answered:
     status: int
     body: bytes
+    challenge: str = ""
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -29,7 +30,7 @@ class Wire:
             headers |= {"content-type": "application/json"}
         self._connection.request(method, target, body, headers)
         response = self._connection.getresponse()
-        return Answered(response.status, response.read())
+        return Answered(response.status, response.read(), response.getheader("www-authenticate", ""))
 
     def close(self) -> None:
         self._connection.close()

@@ -211,7 +211,7 @@ class KeysEnded(_Reply):
 
 
 class Me(_Reply):
-    """What the calling key is."""
+    """What the calling key is. ``derived_id`` is that of a derived key; the rest is then about what it came from."""
 
     id: str
     name: str
@@ -221,6 +221,7 @@ class Me(_Reply):
     scopes: list[str]
     expires_at_ms: int | None
     parent_id: str | None
+    derived_id: str | None
 
 
 class Explained(_Reply):
@@ -411,6 +412,7 @@ def me_view(lineage: Lineage) -> dict[str, object]:
         "scopes": [str(scope) for scope in lineage.grant] if lineage.grant is not None else [],
         "expires_at_ms": lineage.expires_at_ms if lineage.expires_at_ms < NEVER_MS else None,
         "parent_id": key.parent_id,
+        "derived_id": lineage.derived[-1] if lineage.derived else None,
     }
 
 

@@ -24,46 +24,60 @@ class Conversation:
 
     A server closes the connection after an answer that left a body unread, without a word. A caller that sends its
     next request at that moment sees a lost connection, and an SDK then sends again what was refused for good. So a
-    small body is read before a refusal goes out. A large, slow or not yet invited one (``Expect``) is left unread.
+    small body is read before a refusal goes out. A large, slow or not yet invited one (``Expect``) is left unread, and
+    the refusal says that the connection ends (RFC 9112 section 9.6).
     """
 
-    __slots__ = ("_headers", "_read", "_receive", "_send", "started")
+    __slots__ = ("_ended", "_headers", "_read", "_receive", "_send", "_version", "started")
 
-    def __init__(self, headers: RawHeaders, receive: Receive, send: Send) -> None:
-        self._headers = headers
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._headers: RawHeaders = scope["headers"]
+        self._version: str = scope.get("http_version", "1.1")
         self._receive = receive
         self._send = send
         self._read = False
+        self._ended = False
         self.started = False
 
     async def receive(self) -> Message:
         self._read = True
-        return await self._receive()
+        return await self._next()
 
     async def send(self, message: Message) -> None:
-        if not self.started and not self._read and message.get("status", 200) >= 400:
-            await self._discard_body()
+        if not self.started and message.get("status", 200) >= 400 and self._has_body():
+            if not self._read:
+                await self._discard_body()
+            if not self._ended and self._version.startswith("1"):
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
         self.started = True
         await self._send(message)
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        return message
 
     async def _discard_body(self) -> None:
         left = _MOST_DISCARDED_BYTES if self._has_small_body() else 0
         try:
             async with asyncio.timeout(_DISCARD_S):
-                while left > 0:
-                    message = await self._receive()
-                    left -= len(message.get("body", b""))
-                    if not message.get("more_body", False):
-                        return
+                while left > 0 and not self._ended:
+                    left -= len((await self._next()).get("body", b""))
         except TimeoutError:
             return
+
+    def _has_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self._headers
+        )
 
     def _has_small_body(self) -> bool:
         fields = dict(self._headers)
         if b"expect" in fields:
             return False
         length = fields.get(b"content-length", b"0")
-        return b"transfer-encoding" in fields or (length.isdigit() and 0 < int(length[:20]) <= _MOST_DISCARDED_BYTES)
+        return b"transfer-encoding" in fields or (length.isdigit() and int(length[:20]) <= _MOST_DISCARDED_BYTES)
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
