@@ -65,6 +65,8 @@ def test_a_derived_key_is_made_and_revoked(server: Live) -> None:
     derived = keyscope("attenuate", "-", "--expires-in", "1h", "--json", stdin=made["key_secret"] + "\n")
     child = json.loads(derived.stdout)
     assert server.call("GET", "/keyscope/me", child["key_secret"]).status_code == 200
+    me = keyscope("me", env={"KEYSCOPE_URL": server.url, "KEYSCOPE_API_KEY": child["key_secret"]})
+    assert child["id"] in me.stdout
     said = run(server, "keys", "revoke-derived", made["id"], child["id"]).stdout
     assert child["id"] in said
     assert server.call("GET", "/keyscope/me", child["key_secret"]).status_code == 401

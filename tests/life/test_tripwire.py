@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from keyscope.derive import attenuate
 from tests.life.asking import done, now_ms, status, verb, view
 from tests.life.test_delegation import events_of
 from tests.live import Live, new_first_key
@@ -73,6 +74,18 @@ def test_the_gate_and_the_children_of_a_dead_key_are_watched_too(alone: Live) ->
     alone.revoke(made["id"])
     assert alone.call("GET", "/v1/devboxes", child["key_secret"]).status_code == 401
     assert [event["key_id"] for event in told(alone)] == [child["id"]]
+
+
+def test_a_derived_key_is_watched_under_the_key_it_came_from(alone: Live) -> None:
+    made = alone.mint("devboxes:read")
+    ended, expired = attenuate(made["key_secret"]), attenuate(made["key_secret"], expires_at_ms=now_ms() + 200)
+    done(alone.call("POST", "/keyscope/me/revoke", ended))
+    time.sleep(0.3)
+    assert {status(alone, key) for key in (ended, expired)} == {401}
+    assert {(event["key_id"], event["secret"]) for event in told(alone)} == {
+        (made["id"], "revoked"),
+        (made["id"], "expired"),
+    }
 
 
 def test_unknown_keys_leave_no_trace(alone: Live) -> None:

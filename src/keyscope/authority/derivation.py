@@ -14,7 +14,7 @@ from keyscope.authority.ports import Clock, Index, Store, Writer
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.derived import narrowing, parse_derived, verify_derived
 from keyscope.model.event import EventKind, Origin
-from keyscope.model.key import Key, Lineage
+from keyscope.model.key import REVOKED_ALONE_MS, Key, Lineage
 from keyscope.model.token import Kind
 
 MOST_KEPT = 16_384
@@ -33,7 +33,7 @@ class DerivedKeys:
         self._kept: dict[bytes, tuple[bytes, Lineage, Lineage]] = {}
 
     def find(self, text: bytes) -> Lineage | None:
-        """The key that a derived key's text shows; None if it is not sound, revoked, or of no key."""
+        """The key that a derived key's text shows, in whatever state; None if it is not sound, or of no key."""
         mark = sha256(text).digest()
         kept = self._kept.get(mark)
         if kept is not None and self._root(kept[0]) is kept[1]:
@@ -47,9 +47,12 @@ class DerivedKeys:
             return None
         root = self._root(derived.digest)
         links = verify_derived(derived, root.key.share) if root is not None and root.key.share is not None else None
-        if root is None or links is None or self._revoked(root.key.id, links):
+        if root is None or links is None:
             return None
-        found = root.narrowed(links, *narrowing(derived))
+        grant, ends_at_ms = narrowing(derived)
+        if self._revoked(root.key.id, links):
+            ends_at_ms = REVOKED_ALONE_MS
+        found = root.narrowed(links, grant, ends_at_ms)
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[mark] = (derived.digest, root, found)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from keyscope.authority.lookup import key_event
 from keyscope.authority.ports import DeadUses, Writer
 from keyscope.model.event import EventKind, Origin
-from keyscope.model.key import Key, Lineage, State
+from keyscope.model.key import REVOKED_ALONE_MS, Key, Lineage, State
 
 EVENT_EVERY_MS = 60_000
 MOST_KEPT = 10_000
@@ -21,7 +21,9 @@ MOST_KEPT = 10_000
 ROTATED = "rotated"
 
 
-class _Seen(Struct):
+class DeadUse(Struct):
+    """Uses of one key's dead secrets, by what they died of."""
+
     key: Key
     word: str
     uses: int
@@ -33,7 +35,7 @@ class DeadKeyUses:
     """Gathers uses of dead keys in one thread; ``write`` is called with what was taken away."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._seen: dict[tuple[str, str], DeadUse] = {}
         self._told_at_ms: dict[tuple[str, str], int] = {}
 
     def note(self, lineage: Lineage, now_ms: int, peer: str | None) -> None:
@@ -47,15 +49,15 @@ class DeadKeyUses:
             seen.uses += 1
             seen.last_at_ms, seen.peer = now_ms, peer
         elif len(self._seen) < MOST_KEPT:
-            self._seen[place] = _Seen(lineage.key, word, 1, now_ms, peer)
+            self._seen[place] = DeadUse(lineage.key, word, 1, now_ms, peer)
 
-    def take(self) -> list[_Seen]:
+    def take(self) -> list[DeadUse]:
         """What was gathered since the last time."""
         taken = list(self._seen.values())
         self._seen.clear()
         return taken
 
-    def write(self, writer: Writer, taken: list[_Seen]) -> None:
+    def write(self, writer: Writer, taken: list[DeadUse]) -> None:
         """Count the uses, and record those that were not recorded in the last minute."""
         counts: dict[str, DeadUses] = {}
         for seen in taken:
@@ -65,7 +67,7 @@ class DeadKeyUses:
         for seen in taken:
             self._tell(writer, seen)
 
-    def _tell(self, writer: Writer, seen: _Seen) -> None:
+    def _tell(self, writer: Writer, seen: DeadUse) -> None:
         place = (seen.key.id, seen.word)
         told = self._told_at_ms.get(place)
         if told is not None and seen.last_at_ms - told < EVENT_EVERY_MS:
@@ -83,7 +85,7 @@ def word_for(lineage: Lineage, now_ms: int) -> str | None:
     """``revoked``, ``rotated`` or ``expired``; None for a key that is not dead."""
     states = {key.state_at(now_ms) for key in lineage.line} | {lineage.state_at(now_ms)}
     superseded = lineage.key.superseded_at_ms
-    if State.REVOKED in states:
+    if State.REVOKED in states or lineage.expires_at_ms == REVOKED_ALONE_MS:
         return State.REVOKED.value
     if superseded is not None and now_ms >= superseded:
         return ROTATED

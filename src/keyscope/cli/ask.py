@@ -35,6 +35,8 @@ def me(json: bool) -> None:
         return
     scopes = "everything" if view["full_access"] else " ".join(view["scopes"]) or "nothing"
     pairs = [("id", view["id"]), ("name", view["name"]), ("kind", view["kind"]), ("account", view["account_id"])]
+    if view["derived_id"] is not None:
+        pairs.append(("derived, as", view["derived_id"]))
     print_pairs([*pairs, ("may", scopes), ("expires", moment(view["expires_at_ms"]))])
 
 

@@ -17,6 +17,8 @@ from keyscope.model.token import Kind
 
 NEVER_MS = 1 << 63
 """Later than every expiry that can be set (Unix milliseconds)."""
+REVOKED_ALONE_MS = 0
+"""The end of a derived key that was revoked alone: before every time."""
 
 
 class State(StrEnum):
