@@ -47,7 +47,8 @@ class Conversation:
         if not self.started and message.get("status", 200) >= 400 and self._has_body():
             if not self._read:
                 await self._discard_body()
-            if not self._ended and self._version.startswith("1"):
+            # The server itself reads on to the end of a small one that was begun.
+            if not (self._ended or self._has_small_body()) and self._version.startswith("1"):
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
         self.started = True
         await self._send(message)
