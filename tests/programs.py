@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Mapping
 
 import pytest
@@ -23,8 +24,9 @@ def requires_program(name: str) -> pytest.MarkDecorator:
 
 
 def find_program(name: str) -> str | None:
-    """Where the program is, looked for in the places of system programs too."""
-    return shutil.which(name) or shutil.which(name, path=_SYSTEM_PROGRAMS)
+    """Where the program is, looked for beside Python and in the places of system programs too."""
+    elsewhere = os.pathsep.join((sysconfig.get_path("scripts"), _SYSTEM_PROGRAMS))
+    return shutil.which(name) or shutil.which(name, path=elsewhere)
 
 
 def program(name: str) -> str:

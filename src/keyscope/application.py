@@ -20,7 +20,7 @@ from keyscope.authority.ports import Clock, Entropy, Store
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.verify import Verifier
 from keyscope.errors import InternalError, KeyscopeError, NotFound, Unavailable
-from keyscope.gate.forward import NGINX_PATH, ForwardAuth
+from keyscope.gate.forward import Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
@@ -31,8 +31,6 @@ from keyscope.wire.call import read_call
 from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
-
-_NGINX = NGINX_PATH.encode()
 
 
 class Application:
@@ -87,8 +85,9 @@ class Application:
             await self._websocket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["raw_path"] == _NGINX:
-            await send_answer(send, self._authorize(scope))
+        dialect = dialect_of(scope["raw_path"])
+        if dialect is not None:
+            await send_answer(send, self._authorize(dialect, scope))
             return
         talk = Conversation(scope, receive, send)
         try:
@@ -116,13 +115,13 @@ class Application:
         except Exception as error:
             await refuse_websocket(send, _refused(error))
 
-    def _authorize(self, scope: Scope) -> Answer:
+    def _authorize(self, dialect: Dialect, scope: Scope) -> Answer:
         try:
-            return self._forward_auth.nginx(scope)
+            return self._forward_auth.answer(dialect, scope)
         except Exception as error:
-            # nginx passes on nothing for a 403; its own 500 for other statuses would hide the reason.
             log.error("cannot decide", exc_info=error)
-            return answer(_unavailable(error), status=HTTPStatus.FORBIDDEN)
+            # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
+            return answer(_unavailable(error), status=None if dialect.relays else HTTPStatus.FORBIDDEN)
 
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""

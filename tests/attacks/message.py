@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from keyscope.gate.forward import NGINX_PATH
+from keyscope.gate.forward import NGINX
 from tests.attacks import token_ops
 from tests.attacks.fixtures import Cast
 from tests.attacks.placeholders import fill
@@ -98,7 +98,7 @@ def _asked_by_nginx(request: Request) -> Request:
     described = (("X-Original-URI", request.target), ("X-Original-Method", request.method))
     length = () if request.body is None else (("X-Original-Content-Length", str(len(request.body))),)
     headers = (*passed, *described, *length)
-    return replace(request, method="GET", target=NGINX_PATH, headers=headers, body=None)
+    return replace(request, method="GET", target=NGINX.path.decode(), headers=headers, body=None)
 
 
 def _completed(request: Request, host: str) -> Request:

@@ -6,10 +6,10 @@ import base64
 import re
 
 from keyscope.api.introspection import INTROSPECT, REVOKE
-from keyscope.gate.forward import NGINX_PATH
+from keyscope.gate.forward import NGINX
 from tests.attacks.fixtures import Cast, now_ms
 
-_PATHS = {"VERIFY_PATH": NGINX_PATH, "INTROSPECT_PATH": INTROSPECT, "REVOKE_PATH": REVOKE}
+_PATHS = {"VERIFY_PATH": NGINX.path.decode(), "INTROSPECT_PATH": INTROSPECT, "REVOKE_PATH": REVOKE}
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 _SUM = re.compile(r"(NOW_MS|NOW_S|EXP:(?P<fixture>[^}]+?))(?P<more>[+-]\d+)?")
 

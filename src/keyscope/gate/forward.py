@@ -1,9 +1,11 @@
 """Forward-auth: another proxy asks whether a request may pass. One dialect a path, each reading only its own headers.
 
-nginx (``auth_request``) lets any 2xx pass and understands only 401 and 403 besides, so there is no other answer. The
-request is described by ``X-Original-URI`` and ``X-Original-Method``; a missing or repeated one refuses. The body is not
-seen: where the policy has conditions on it, the scopes of every condition are needed, unless nginx says with
-``X-Original-Content-Length`` that the body has at most two bytes, which hold no member.
+A dialect says where its proxy describes the request, always in fields that the proxy itself writes over whatever the
+caller sent. A missing or repeated field refuses. Every one of these proxies takes a 200 for "pass" (nginx, Caddy and
+Traefik any 2xx), so nothing else shares these paths.
+
+The body is not seen: where the policy has conditions on it, the scopes of every condition are needed, unless nginx says
+with ``X-Original-Content-Length`` that the body has at most two bytes, which hold no member.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
+
+from msgspec import Struct
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import (
@@ -34,41 +38,80 @@ from keyscope.wire.target import METHODS, split_target
 
 Network = IPv4Network | IPv6Network
 
-NGINX_PATH = "/keyscope/authorize/nginx"
+PREFIX = b"/keyscope/authorize/"
 KEY_ID_HEADER = b"x-keyscope-key-id"
 ACCOUNT_ID_HEADER = b"x-keyscope-account-id"
 
 _AUTHORIZATION = b"authorization"
-_URI = b"x-original-uri"
-_METHOD = b"x-original-method"
-_LENGTH = b"x-original-content-length"
-_READ = frozenset({_AUTHORIZATION, _URI, _METHOD, _LENGTH})
 _MEMBERLESS_BODY_BYTES = frozenset({b"0", b"1", b"2"})
 
 
+class Dialect(Struct, frozen=True, kw_only=True):
+    """How one kind of proxy asks. Fields are lower-case header names; None means that the proxy does not send one."""
+
+    path: bytes
+    uri: bytes | None
+    """Holds path and query of the original request; None: they follow ``path`` in the request target."""
+    method: bytes | None
+    """Holds the original method; None: the question is asked with it."""
+    length: bytes | None = None
+    """Holds the original Content-Length."""
+    relays: bool
+    """Whether every status reaches the caller. Otherwise there are only 200, 401 and 403."""
+
+
+NGINX = Dialect(
+    path=PREFIX + b"nginx",
+    uri=b"x-original-uri",
+    method=b"x-original-method",
+    length=b"x-original-content-length",
+    relays=False,
+)
+"""``auth_request`` turns every status but 2xx, 401 and 403 into 500."""
+CADDY = Dialect(path=PREFIX + b"caddy", uri=b"x-forwarded-uri", method=b"x-forwarded-method", relays=True)
+"""``forward_auth`` sends refusals on as they are."""
+TRAEFIK = Dialect(path=PREFIX + b"traefik", uri=b"x-forwarded-uri", method=b"x-forwarded-method", relays=True)
+"""``forwardAuth`` sends refusals on as they are. Needs ``trustForwardHeader: false``."""
+ENVOY = Dialect(path=PREFIX + b"envoy", uri=None, method=None, relays=False)
+"""``ext_authz`` over HTTP puts the original target behind its path prefix. A 5xx would obey ``failure_mode_allow``."""
+
+DIALECTS = (NGINX, CADDY, TRAEFIK, ENVOY)
+_BY_PATH = {dialect.path: dialect for dialect in DIALECTS}
+_BELOW_ENVOY = ENVOY.path + b"/"
+_FIELDS = {d.path: frozenset({_AUTHORIZATION, d.uri, d.method, d.length}) for d in DIALECTS}
+
+
+def dialect_of(raw_path: bytes) -> Dialect | None:
+    """The dialect that is spoken at this path of ours."""
+    exact = _BY_PATH.get(raw_path)
+    if exact is None and raw_path.startswith(_BELOW_ENVOY):
+        return ENVOY
+    return exact
+
+
 class ForwardAuth:
-    """Answers nginx. Believed only from the peers that the settings name."""
+    """Answers the proxies. Believed only from the peers that the settings name."""
 
     def __init__(self, verifier: Verifier, peers: tuple[Network, ...]) -> None:
         self._verifier = verifier
         self._peers = peers
         self._trusted: dict[str, bool] = {}
 
-    def nginx(self, scope: Mapping[str, Any]) -> Answer:
-        """200 with the key's id in a header, 401 or 403; nothing else. Raises Unavailable."""
+    def answer(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
+        """200 with the key's id in a header, or a refusal. Raises Unavailable."""
         try:
             self._check_peer(peer_of(scope))
-            return self._judge(scope["headers"])
+            return self._judge(dialect, scope)
         except (MissingCredential, InvalidToken) as error:
             return answer(error)
         except (RepeatedCredential, BadRequest, PeerNotTrusted) as error:
-            return answer(error, status=HTTPStatus.FORBIDDEN)
+            return answer(error) if dialect.relays else answer(error, status=HTTPStatus.FORBIDDEN)
 
-    def _judge(self, headers: RawHeaders) -> Answer:
-        token, uri, method, length = _read(headers)
+    def _judge(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
+        token, target, method, length = _read(dialect, scope)
         if method not in METHODS:
-            raise _incomplete("X-Original-Method is not a method that Keyscope knows")
-        path, _ = split_target(uri)
+            raise _incomplete("the original method is not one that Keyscope knows")
+        path, _ = split_target(target)
         matched = "GET" if method == "HEAD" else method
         decision = self._verifier.decide(token, matched, path)
         route = decision.access.route
@@ -91,18 +134,30 @@ class ForwardAuth:
             raise PeerNotTrusted(peer)
 
 
-def _read(headers: RawHeaders) -> tuple[bytes, bytes, str, bytes]:
-    """Token, original URI, original method and body length, from one pass over the headers."""
-    found: dict[bytes, bytes] = {}
+def _read(dialect: Dialect, scope: Mapping[str, Any]) -> tuple[bytes, bytes, str, bytes]:
+    """Token, original target, original method and body length, from one pass over the headers."""
+    read = _FIELDS[dialect.path]
+    headers: RawHeaders = scope["headers"]
+    found: dict[bytes | None, bytes] = {}
     for name, value in headers:
-        if name in _READ:
+        if name in read:
             if name in found:
                 raise RepeatedCredential if name == _AUTHORIZATION else _incomplete(f"{name.decode()} stands twice")
             found[name] = value
     token = bearer_token(found.get(_AUTHORIZATION))
-    if _URI not in found or _METHOD not in found:
-        raise _incomplete("set X-Original-URI and X-Original-Method in the proxy")
-    return token, found[_URI], found[_METHOD].decode("latin-1"), found.get(_LENGTH, b"")
+    try:
+        target = found[dialect.uri] if dialect.uri is not None else _behind(dialect.path, scope)
+        method = found[dialect.method].decode("latin-1") if dialect.method is not None else scope["method"]
+    except KeyError as missing:
+        raise _incomplete(f"set {missing.args[0].decode()} in the proxy") from None
+    return token, target, method, found.get(dialect.length, b"")
+
+
+def _behind(prefix: bytes, scope: Mapping[str, Any]) -> bytes:
+    """What follows our own path in the request target, query and all."""
+    path: bytes = scope["raw_path"]
+    query: bytes = scope["query_string"]
+    return path[len(prefix) :] + (b"?" + query if query else b"")
 
 
 def _incomplete(why: str) -> BadTarget:

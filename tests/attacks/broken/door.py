@@ -234,10 +234,11 @@ def _() -> None:
 def _() -> None:
     old = forward._read
 
-    def read(headers: Any) -> Any:
+    def read(dialect: Any, scope: Any) -> Any:
+        headers = scope["headers"]
         told = _values(headers, b"x-forwarded-uri")
         rest = [(name, value) for name, value in headers if name != b"x-original-uri" or not told]
-        return old(rest + [(b"x-original-uri", value) for value in told])
+        return old(dialect, {**scope, "headers": rest + [(b"x-original-uri", value) for value in told]})
 
     swap(forward, "_read", read)
 
@@ -245,7 +246,11 @@ def _() -> None:
 @broken("forward-auth falls back to its own method", "hdr-065:forward-auth")
 def _() -> None:
     old = forward._read
-    swap(forward, "_read", lambda headers: old([*headers, (b"x-original-method", b"GET")]))
+
+    def read(dialect: Any, scope: Any) -> Any:
+        return old(dialect, {**scope, "headers": [*scope["headers"], (b"x-original-method", b"GET")]})
+
+    swap(forward, "_read", read)
 
 
 @broken("forward-auth decodes the URI before it matches", "pth-018:forward-auth", "pth-062:forward-auth")

@@ -1,0 +1,74 @@
+"""Configurations for proxies that ask Keyscope (forward-auth), filled in from the templates in ``exports/``.
+
+In a template ``@NAME@`` stands for a value, and a line that starts with ``@https@`` is kept only for an https upstream.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+TEMPLATES = {"nginx": "nginx.conf", "caddy": "Caddyfile", "traefik": "traefik.yaml", "envoy": "envoy.yaml"}
+"""By the name of the proxy."""
+
+_PORTS = {"http": 80, "https": 443}
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?", re.ASCII)
+_MARK = re.compile(r"@([A-Z_]+)@")
+_HTTPS_ONLY = "@https@"
+
+
+class Origin(Struct, frozen=True):
+    """Where a server is. It holds no character that could end a word of a configuration."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """Read ``http(s)://host[:port]``. Raises ValueError, naming the fault."""
+        if not _ORIGIN.fullmatch(text):
+            raise ValueError(f"{text!r} is not http://host[:port] or https://host[:port] with nothing after it")
+        parts = urlsplit(text)
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+        if not port:
+            raise ValueError("port 0 is no port to reach")
+        return cls(parts.scheme, parts.hostname or "", port)
+
+    @property
+    def address(self) -> str:
+        """``host:port``, an IPv6 address in brackets."""
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """As ``Host`` has it: without the port that the scheme implies."""
+        return self._bracketed if self.port == _PORTS[self.scheme] else self.address
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def export(proxy: str, *, upstream: Origin, keyscope: Origin, listen: Origin) -> str:
+    """The configuration with which this proxy listens, asks and sends on, ready to use."""
+    template = files("keyscope.gate").joinpath("exports", TEMPLATES[proxy]).read_text("utf-8")
+    if upstream.scheme == "https":
+        lines = [line.removeprefix(_HTTPS_ONLY) for line in template.splitlines()]
+    else:
+        lines = [line for line in template.splitlines() if not line.startswith(_HTTPS_ONLY)]
+    values = {**_values("UPSTREAM", upstream), **_values("KEYSCOPE", keyscope), **_values("LISTEN", listen)}
+    return _MARK.sub(lambda mark: values[mark[1]], "\n".join([*lines, ""]))
+
+
+def _values(name: str, origin: Origin) -> dict[str, str]:
+    return {
+        f"{name}_SCHEME": origin.scheme,
+        f"{name}_HOST": origin.host,
+        f"{name}_PORT": str(origin.port),
+        f"{name}_ADDRESS": origin.address,
+        f"{name}_AUTHORITY": origin.authority,
+    }

@@ -1,0 +1,81 @@
+"""What ``keyscope export`` prints, and what it takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from keyscope.cli.main import root
+from keyscope.gate.export import TEMPLATES, Origin, export
+from tests.gate.proxies import install
+from tests.live import free_port
+from tests.programs import program, requires_program
+
+CHECKS = {
+    "nginx": ["-t", "-p", ".", "-c", "nginx.conf", "-e", "error.log"],
+    "caddy": ["validate", "--config", "Caddyfile"],
+    "envoy": ["--mode", "validate", "--config-path", "envoy.yaml"],
+}
+"""How a program checks a configuration. Traefik has no such command."""
+
+
+def printed(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(root, ["export", *words])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("proxy", sorted(TEMPLATES))
+@pytest.mark.parametrize("api", ["http://127.0.0.1:9000", "https://api.example.com", "https://[::1]:8443"])
+def test_every_place_in_a_template_is_filled_in(proxy: str, api: str) -> None:
+    code, text = printed(proxy, "--upstream", api, "--url", "http://10.0.0.7:8701", "--listen", "0.0.0.0:8081")
+    assert code == 0
+    assert "@" not in text.replace("@websocket", "").replace("@other", "").replace('"@type"', "")
+    assert all(part in text for part in ("10.0.0.7", "8701", "8081"))
+    assert Origin.parse(api).host in text
+
+
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=requires_program(name)) for name in sorted(CHECKS)])
+def test_the_program_itself_finds_no_fault_with_an_https_upstream(
+    proxy: str, new_directory: Callable[[], Path]
+) -> None:
+    folder = new_directory()
+    text = export(
+        proxy,
+        upstream=Origin.parse("https://127.0.0.1:8443"),
+        keyscope=Origin.parse("http://127.0.0.1:8700"),
+        listen=Origin("http", "127.0.0.1", free_port()),
+    )
+    install(proxy, text, folder)
+    environment = {**os.environ, "KEYSCOPE_UPSTREAM_KEY": "x", "HOME": str(folder)}
+    done = subprocess.run(
+        [program(proxy), *CHECKS[proxy]], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--upstream", "api.example.com"),
+        ("--upstream", "https://api.example.com/v1"),
+        ("--upstream", "https://api.example.com; return 200"),
+        ("--upstream", "https://user@api.example.com"),
+        ("--upstream", "http://a:70000"),
+        ("--upstream", "http://a", "--url", "https://keys.example.com"),
+        ("--upstream", "http://a", "--listen", "8080"),
+        ("--upstream", "http://a", "--listen", "127.0.0.1"),
+        (),
+    ],
+)
+@pytest.mark.parametrize("proxy", sorted(TEMPLATES))
+def test_a_wrong_address_is_named(proxy: str, words: tuple[str, ...]) -> None:
+    code, text = printed(proxy, *words)
+    assert code == 2
+    assert "Error: " in text
+    assert "Traceback" not in text
+    assert all(word in text for word in words[-2:])
