@@ -14,19 +14,13 @@ from itertools import islice
 import jwt
 
 from bench import keys
+from bench.judging import HOT_KEYS, Judge, judge_over
 from bench.measure import each_us, interleaved, medians
 from bench.report import Row, at_least, at_most, known
-from keyscope.authority.verify import Verifier
-from keyscope.errors import InvalidToken
 from keyscope.model.decision import Allow
-from keyscope.server import load_policy
-from keyscope.store.sqlite import SqliteStore
-from keyscope.system import SystemClock
 
 NAME = "decide"
 MILLION = 1_000_000
-_HOT_KEYS = 64
-_PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1"
 _JWT_KEY = b"a key of thirty-two bytes, shared"
 
 Call = Callable[[bytes], object]
@@ -36,33 +30,19 @@ def run(quick: bool) -> list[Row]:
     count, calls, rounds = (100_000, 2_000, 3) if quick else (MILLION, 10_000, 15)
     path = keys.database(count)
     keys.warm(path)
-    store = SqliteStore.open(path)
-    index = store.open_index()
-    try:
-        verifier = Verifier(index, load_policy("runloop").table(), SystemClock(), set())
-        found = _measure(verifier, _numbers(count), calls, rounds)
-    finally:
-        index.close()
-        store.close()
+    with judge_over(path) as judge:
+        found = _measure(judge, _numbers(count), calls, rounds)
     return _rows(found, count)
 
 
-def _measure(verifier: Verifier, cold: list[int], calls: int, rounds: int) -> dict[str, float]:
-    hot = [keys.token(number) for number in range(1, _HOT_KEYS + 1)]
+def _measure(judge: Judge, cold: list[int], calls: int, rounds: int) -> dict[str, float]:
+    hot = [keys.token(number) for number in range(1, HOT_KEYS + 1)]
     distinct = iter(cold)
     junk = [token[:-6] + b"000000" for token in hot]
-    unknown = [keys.token(-number) for number in range(1, _HOT_KEYS + 1)]
-    signed = [_jwt(number) for number in range(1, _HOT_KEYS + 1)]
+    unknown = [keys.token(-number) for number in range(1, HOT_KEYS + 1)]
+    signed = [_jwt(number) for number in range(1, HOT_KEYS + 1)]
 
-    def allowed(token: bytes) -> object:
-        return verifier.decide(token, "GET", _PATH)
-
-    def refused(token: bytes) -> None:
-        try:
-            verifier.decide(token, "GET", _PATH)
-        except InvalidToken:
-            return
-        raise AssertionError("junk was accepted")
+    allowed, refused = judge.allowed, judge.refused
 
     def never_seen() -> float:
         return each_us(allowed, [keys.token(number) for number in islice(distinct, calls)])
@@ -95,7 +75,7 @@ def _rows(us: dict[str, float], count: int) -> list[Row]:
 
 def _numbers(count: int) -> list[int]:
     """All keys but the hot ones, each once, in a random order that is the same every time."""
-    numbers = list(range(_HOT_KEYS + 1, count + 1))
+    numbers = list(range(HOT_KEYS + 1, count + 1))
     random.Random(1).shuffle(numbers)
     return numbers
 

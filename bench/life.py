@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 
 from bench import keys
+from bench.judging import HOT_KEYS, PATH, Judge
 from bench.measure import each_us, interleaved, medians
 from bench.processes import LOAD_CORE, keyscope
 from bench.report import Row, at_least, at_most, known
@@ -37,10 +38,8 @@ from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
 
 NAME = "life"
-_PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1"
 _TREES = (10, 1_000, 10_000)
 _CALLERS = 32
-_HOT_KEYS = 64
 _WANTED = Wanted(kind=Kind.RESTRICTED, scopes=(Scope.parse("devboxes:read"),))
 _SCOPES = [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]
 
@@ -66,10 +65,8 @@ def _in_process(store: SqliteStore, calls: int, rounds: int) -> list[Row]:
     lifecycle = Lifecycle(store, clock, barred)
     root = verifier.find(first.secret.reveal().encode())
 
-    def allowed(token: bytes) -> object:
-        return verifier.decide(token, "GET", _PATH)
-
-    deep = [plant(store, root, 3)[-1] for _ in range(_HOT_KEYS)]
+    allowed = Judge(verifier).allowed
+    deep = [plant(store, root, 3)[-1] for _ in range(HOT_KEYS)]
     assert all(isinstance(allowed(token), Allow) for token in deep)
     turns = [deep[number % len(deep)] for number in range(calls)]
     us = medians(interleaved({"deep": lambda: each_us(allowed, turns)}, rounds))
@@ -85,10 +82,10 @@ def _death_us(store: SqliteStore, verifier: Verifier, lifecycle: Lifecycle, root
     """Microseconds for the first decision about the deepest key, which must be a refusal."""
     tokens = plant(store, root, min(size, 10), size)
     key_id = verifier.find(tokens[0]).key.id
-    assert isinstance(verifier.decide(tokens[-1], "GET", _PATH), Allow)
+    assert isinstance(verifier.decide(tokens[-1], "GET", PATH), Allow)
     lifecycle.revoke(root, Kind.RESTRICTED, key_id, None, Origin())
     began = time.perf_counter_ns()
-    decision = verifier.decide(tokens[-1], "GET", _PATH)
+    decision = verifier.decide(tokens[-1], "GET", PATH)
     took = (time.perf_counter_ns() - began) / 1000
     assert not isinstance(decision, Allow)
     return took

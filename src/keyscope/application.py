@@ -7,7 +7,6 @@ fault of our own is answered 503: trouble closes the gate (law 7).
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 
 from keyscope.api.app import Management, is_own
 from keyscope.api.caller import Desk
@@ -121,7 +120,7 @@ class Application:
         except Exception as error:
             log.error("cannot decide", exc_info=error)
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
-            return answer(_unavailable(error), status=None if dialect.relays else HTTPStatus.FORBIDDEN)
+            return answer(_unavailable(error), status=dialect.status)
 
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""

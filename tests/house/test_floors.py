@@ -105,6 +105,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.replies",
         "api.documented",
         "api.caller",
+        "api.kinds",
         "api.keys",
         "api.life",
         "api.ending",

@@ -7,7 +7,6 @@ answer. There is no search for subjects: it would have to judge every key of the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fastapi import APIRouter, Request
@@ -15,14 +14,24 @@ from fastapi.responses import Response
 
 from keyscope.api import authzen_shapes as shapes
 from keyscope.api.authzen_shapes import MOST_EVALUATIONS
-from keyscope.api.caller import Answered, Desk, call_of
+from keyscope.api.caller import Answered, Desk, call_of, give_way
 from keyscope.api.documented import BODY
 from keyscope.api.evaluation import ROUTE, Evaluator, ask, check_context, entity, question
-from keyscope.api.plain import Plain, asking, base_url, encode, endpoint, json_answer, refused, response_of, rewritten
+from keyscope.api.plain import (
+    Plain,
+    asking,
+    base_url,
+    encode,
+    endpoint,
+    json_answer,
+    read_content,
+    refused,
+    response_of,
+    rewritten,
+)
 from keyscope.errors import BadRequest, Fault, KeyscopeError
 from keyscope.model.body import Json
 from keyscope.wire.asgi import Receive
-from keyscope.wire.body import check_media_type, read_bytes
 from keyscope.wire.call import Call
 from keyscope.wire.codec import decode_strict
 from keyscope.wire.problem import Answer, Header
@@ -34,9 +43,6 @@ EVALUATION = f"{_BASE}/evaluation"
 EVALUATIONS = f"{_BASE}/evaluations"
 SEARCH_ACTION = f"{_BASE}/search/action"
 SEARCH_RESOURCE = f"{_BASE}/search/resource"
-
-_AT_ONCE = 50
-"""So many evaluations, and then the event loop does other work: a long list never holds up the gate."""
 
 _STOPS = {"execute_all": None, "deny_on_first_deny": False, "permit_on_first_permit": True}
 """By ``evaluations_semantic``: the decision after which the rest is left out."""
@@ -83,8 +89,7 @@ class AccessRoutes:
         items, stop = _items(asked), _stop(body)
         decisions: list[dict[str, object]] = []
         for number, item in enumerate(items):
-            if number % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
+            await give_way(number)
             decisions.append(self._one_of_many(account_id, {**body, **item}))
             if stop is not None and decisions[-1]["decision"] is stop:
                 break
@@ -146,13 +151,7 @@ class AccessRoutes:
         return answer
 
     async def _read(self, call: Call, receive: Receive) -> Body:
-        desk = self._desk
-        raw = await read_bytes(receive, call.headers, desk.max_body_bytes, desk.body_timeout_s)
-        try:
-            check_media_type(call.headers, "application/json")
-        except BadRequest:
-            raise BadRequest("media type", [Fault("Content-Type", "send application/json")]) from None
-        body = decode_strict(raw)
+        body = decode_strict(await read_content(self._desk, call, receive, "application/json"))
         if not isinstance(body, dict):
             raise BadRequest("no object", [Fault("$", "send an object")])
         return body

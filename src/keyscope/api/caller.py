@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -38,6 +39,7 @@ from keyscope.wire.problem import Answer
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
+_AT_ONCE = 50
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
@@ -128,6 +130,12 @@ def repeatable(call: Call, caller: Caller, raw: bytes) -> Repeatable | None:
 async def in_thread(work: Callable[[], T]) -> T:
     """Run store work beside the event loop, so that a slow commit never holds up the gate."""
     return await run_in_threadpool(work)
+
+
+async def give_way(number: int) -> None:
+    """Let the event loop do other work now and then, so that a long list of questions never holds up the gate."""
+    if number % _AT_ONCE == _AT_ONCE - 1:
+        await asyncio.sleep(0)
 
 
 def json_reply(value: object) -> Response:

@@ -18,9 +18,9 @@ from keyscope.authority.explain import explain
 from keyscope.errors import BadRequest, BadTarget, Fault
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Deny
-from keyscope.model.operation import Operation, Route, strongest
+from keyscope.model.operation import Operation, Route
 from keyscope.model.scope import Scope
-from keyscope.wire.target import METHODS, canonical_path, split_target
+from keyscope.wire.target import METHODS, canonical_path, matched_method, split_target
 
 KEY, ROUTE, OPERATION = "key", "route", "operation"
 
@@ -105,7 +105,7 @@ class Evaluator:
 
     def candidates(self, kind: str, action: str) -> list[str]:
         """The routes or operations of the policy that an action could be about, whoever the subject is."""
-        fitting = [op for op in self.operations.values() if action == op.id or _matched(action) == op.method]
+        fitting = [op for op in self.operations.values() if action == op.id or matched_method(action) == op.method]
         ids = {ROUTE: [op.template for op in fitting], OPERATION: [op.id for op in fitting]}.get(kind, [])
         return [*dict.fromkeys(ids)]
 
@@ -140,7 +140,7 @@ class Evaluator:
         operation = self.operations.get(asked.resource_id) if asked.resource_type == OPERATION else None
         if operation is None:
             return "unknown_resource"
-        if operation.method != _matched(asked.action):
+        if operation.method != matched_method(asked.action):
             return "other_operation"
         return self._call(asked.action, operation.template, asked)
 
@@ -160,7 +160,7 @@ class Evaluator:
             path = _path(target)
         except BadTarget:
             return "invalid_target"
-        route = self._verifier.route(_matched(method), path)
+        route = self._verifier.route(matched_method(method), path)
         return _Target(method, path, route, _needs(route, asked.properties) if route is not None else ())
 
 
@@ -179,11 +179,7 @@ def _needs(route: Route, properties: Mapping[str, Json]) -> tuple[Scope, ...]:
     body = properties.get("body")
     if "body" in properties and not isinstance(body, str):  # text might be JSON that was not parsed
         return route.needs_with(body)
-    return strongest((*route.needs, *(condition.needs for condition in route.conditions)))
-
-
-def _matched(method: str) -> str:
-    return "GET" if method == "HEAD" else method
+    return route.needs_unseen
 
 
 def _denied(denied: Deny, target: _Target) -> dict[str, object]:

@@ -14,7 +14,18 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
 from keyscope.api.caller import Answered, Desk, call_of, in_thread, request_id
-from keyscope.api.plain import Plain, asking, base_url, encode, endpoint, json_answer, refused, response_of, rewritten
+from keyscope.api.plain import (
+    Plain,
+    asking,
+    base_url,
+    encode,
+    endpoint,
+    json_answer,
+    read_content,
+    refused,
+    response_of,
+    rewritten,
+)
 from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, KeyscopeError
 from keyscope.model.decision import Deny
 from keyscope.model.event import Origin
@@ -22,7 +33,6 @@ from keyscope.model.key import NEVER_MS, Lineage
 from keyscope.model.scope import Grant, Level, Scope
 from keyscope.wire.asgi import Receive
 from keyscope.wire.bearer import find_bearer
-from keyscope.wire.body import check_media_type, read_bytes
 from keyscope.wire.call import Call
 from keyscope.wire.form import MEDIA_TYPE, parse_form
 from keyscope.wire.problem import NO_STORE, Answer
@@ -138,13 +148,7 @@ class TokenRoutes:
         """The token of the form. Raises BadRequest and its children."""
         if call.query:  # a key in a query ends up in logs
             raise BadRequest("query", [Fault("query", "send the parameters in the body")])
-        desk = self._desk
-        raw = await read_bytes(receive, call.headers, desk.max_body_bytes, desk.body_timeout_s)
-        try:
-            check_media_type(call.headers, MEDIA_TYPE)
-        except BadRequest:
-            raise BadRequest("media type", [Fault("Content-Type", f"send {MEDIA_TYPE}")]) from None
-        form = parse_form(raw)
+        form = parse_form(await read_content(self._desk, call, receive, MEDIA_TYPE))
         if "access_token" in form:  # RFC 6750 section 2: one way to show a credential in a request
             raise BadRequest("two credentials", [Fault("body", "leave out access_token: the caller is in the header")])
         if "token" not in form:

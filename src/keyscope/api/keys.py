@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from msgspec import UNSET
-from pydantic import BaseModel
 
 from keyscope.api import replies, requests
-from keyscope.api.caller import Caller, Desk, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
+from keyscope.api.caller import Caller, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
 from keyscope.api.documented import BODY, LIST_PARAMETERS, responses
+from keyscope.api.kinds import VIEWS, KindRoutes, Models
 from keyscope.authority.lifecycle import Change
 from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
@@ -24,25 +22,15 @@ from keyscope.policy.advice import preset_scopes
 MAX_LIMIT = 5000
 DEFAULT_LIMIT = 20
 
-_Models = Mapping[Kind, type[BaseModel]]
-
 _CREATES = {Kind.RESTRICTED: requests.CreateRestrictedKey, Kind.STANDARD: requests.CreateApiKey}
 _UPDATES = {Kind.RESTRICTED: requests.UpdateRestrictedKey, Kind.STANDARD: requests.UpdateApiKey}
-_CREATED: _Models = {Kind.RESTRICTED: replies.RestrictedKeyCreated, Kind.STANDARD: replies.ApiKeyCreated}
-_VIEWS: _Models = {Kind.RESTRICTED: replies.RestrictedKeyView, Kind.STANDARD: replies.ApiKeyView}
-_LISTS: _Models = {Kind.RESTRICTED: replies.RestrictedKeyList, Kind.STANDARD: replies.ApiKeyList}
+_CREATED: Models = {Kind.RESTRICTED: replies.RestrictedKeyCreated, Kind.STANDARD: replies.ApiKeyCreated}
+_LISTS: Models = {Kind.RESTRICTED: replies.RestrictedKeyList, Kind.STANDARD: replies.ApiKeyList}
 _MEMBER = {Kind.RESTRICTED: "restricted_keys", Kind.STANDARD: "api_keys"}
-_WORD = {Kind.RESTRICTED: "RestrictedKey", Kind.STANDARD: "APIKey"}
 
 
-class KeyRoutes:
+class KeyRoutes(KindRoutes):
     """The four operations on one kind of key."""
-
-    def __init__(self, desk: Desk, kind: Kind, prefix: str) -> None:
-        self._desk = desk
-        self._kind = kind
-        self.router = APIRouter(prefix=prefix, tags=[prefix.rsplit("/", 1)[1]])
-        self._add_routes(_WORD[kind])
 
     def _add_routes(self, word: str) -> None:
         kind, add = self._kind, self.router.add_api_route
@@ -53,9 +41,9 @@ class KeyRoutes:
         add("", self.list_keys, methods=["GET"], operation_id=f"list{word}s", openapi_extra=lists,
             responses=responses(_LISTS[kind], 400, 401, 403))  # fmt: skip
         add("/{key_id}", self.get, methods=["GET"], operation_id=f"get{word}",
-            responses=responses(_VIEWS[kind], 400, 401, 403, 404))  # fmt: skip
+            responses=responses(VIEWS[kind], 400, 401, 403, 404))  # fmt: skip
         add("/{key_id}", self.update, methods=["POST"], operation_id=f"update{word}", openapi_extra=update,
-            responses=responses(_VIEWS[kind], 400, 401, 403, 404, 413, 415))  # fmt: skip
+            responses=responses(VIEWS[kind], 400, 401, 403, 404, 413, 415))  # fmt: skip
 
     async def create(self, request: Request) -> Response:
         """Create a key. The reply holds its secret, which is shown here and never again."""

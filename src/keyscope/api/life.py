@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel
 
 from keyscope.api import replies, requests
-from keyscope.api.caller import Desk, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
+from keyscope.api.caller import admitted, call_of, in_thread, json_reply, number, one, read, repeatable
 from keyscope.api.documented import BODY, TREE_PARAMETERS, responses
+from keyscope.api.kinds import VIEWS, KindRoutes, Models
 from keyscope.authority.tree import tree
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.token import Kind
 
-_Models = Mapping[Kind, type[BaseModel]]
-
-_VIEWS: _Models = {Kind.RESTRICTED: replies.RestrictedKeyView, Kind.STANDARD: replies.ApiKeyView}
-_REVOKED: _Models = {Kind.RESTRICTED: replies.RestrictedKeyRevoked, Kind.STANDARD: replies.ApiKeyRevoked}
-_ROTATED: _Models = {Kind.RESTRICTED: replies.RestrictedKeyRotated, Kind.STANDARD: replies.ApiKeyRotated}
-_TREES: _Models = {Kind.RESTRICTED: replies.RestrictedKeyTree, Kind.STANDARD: replies.ApiKeyTree}
-_WORD = {Kind.RESTRICTED: "RestrictedKey", Kind.STANDARD: "APIKey"}
+_REVOKED: Models = {Kind.RESTRICTED: replies.RestrictedKeyRevoked, Kind.STANDARD: replies.ApiKeyRevoked}
+_ROTATED: Models = {Kind.RESTRICTED: replies.RestrictedKeyRotated, Kind.STANDARD: replies.ApiKeyRotated}
+_TREES: Models = {Kind.RESTRICTED: replies.RestrictedKeyTree, Kind.STANDARD: replies.ApiKeyTree}
 _PAGE = 5000
 
 
-class LifeRoutes:
+class LifeRoutes(KindRoutes):
     """What can happen to one kind of key."""
-
-    def __init__(self, desk: Desk, kind: Kind, prefix: str) -> None:
-        self._desk = desk
-        self._kind = kind
-        self.router = APIRouter(prefix=prefix, tags=[prefix.rsplit("/", 1)[1]])
-        self._add_routes(_WORD[kind])
 
     def _add_routes(self, word: str) -> None:
         kind, add = self._kind, self.router.add_api_route
         reason, rotate = BODY(requests.RevokeKey), BODY(requests.RotateKey)
         usual = (400, 401, 403, 404, 413, 415)
-        view = responses(_VIEWS[kind], *usual)
+        view = responses(VIEWS[kind], *usual)
         add("/{key_id}/revoke", self.revoke, methods=["POST"], operation_id=f"revoke{word}", openapi_extra=reason,
             responses=responses(_REVOKED[kind], *usual))  # fmt: skip
         add("/{key_id}/undelete", self.undelete, methods=["POST"], operation_id=f"undelete{word}", responses=view)

@@ -11,7 +11,7 @@ from keyscope.api.documented import parameter, responses
 from keyscope.authority.explain import Explanation, explain
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.operation import Operation
-from keyscope.wire.target import METHODS, split_target
+from keyscope.wire.target import METHODS, matched_method, split_target
 
 _CAN = [
     parameter("method", "The HTTP method.", {"type": "string", "enum": sorted(METHODS)}, required=True),
@@ -56,8 +56,7 @@ class MeRoutes:
 
     def _explain(self, caller: Caller, method: str, path: str) -> Explanation:
         verifier = self._desk.verifier
-        matched = "GET" if method == "HEAD" else method
-        route = verifier.route(matched, path)
+        route = verifier.route(matched_method(method), path)
         decision = verifier.judge(caller.lineage, route, route.needs if route is not None else ())
         return explain(decision, method, path)
 

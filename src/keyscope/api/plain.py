@@ -13,11 +13,12 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from keyscope.api.caller import Answered, Desk, Handler, call_of
-from keyscope.errors import BadRequest, Fault, KeyscopeError
+from keyscope.errors import BadRequest, Fault, KeyscopeError, UnsupportedMediaType
 from keyscope.gate.admit import admit
 from keyscope.model.decision import Allow
 from keyscope.model.key import Lineage
 from keyscope.wire.asgi import RawHeaders, Receive
+from keyscope.wire.body import check_media_type, read_bytes
 from keyscope.wire.call import Call
 from keyscope.wire.problem import NO_STORE, Answer, Header, answer
 
@@ -57,6 +58,17 @@ def asking(desk: Desk, call: Call) -> Lineage:
     if not isinstance(outcome, Allow):
         raise Answered(outcome)
     return outcome.lineage
+
+
+async def read_content(desk: Desk, call: Call, receive: Receive, media_type: str) -> bytes:
+    """The whole body, which must be of this type. Raises as ``read_bytes`` does, and BadRequest for another type."""
+    raw = await read_bytes(receive, call.headers, desk.max_body_bytes, desk.body_timeout_s)
+    try:
+        check_media_type(call.headers, media_type)
+    except UnsupportedMediaType:
+        # Neither standard knows 415: another type is an invalid request.
+        raise BadRequest("media type", [Fault("Content-Type", f"send {media_type}")]) from None
+    return raw
 
 
 def refused(error: KeyscopeError | Answered) -> tuple[Answer, str, str]:

@@ -316,7 +316,7 @@ def render_rotated(rotated: Rotated) -> bytes:
 
 
 def scope_views(scopes: tuple[Scope, ...]) -> list[dict[str, str]]:
-    return [{"resource_type": scope.wire_type, "access_level": scope.level.wire} for scope in scopes]
+    return [scope.entry for scope in scopes]
 
 
 def key_view(detail: Detail, now_ms: int) -> dict[str, object]:

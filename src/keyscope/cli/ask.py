@@ -19,7 +19,7 @@ from keyscope.model.key import Key, Lineage
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
 from keyscope.wire.codec import decode_strict
-from keyscope.wire.target import METHODS, split_target
+from keyscope.wire.target import METHODS, matched_method, split_target
 
 DENIED = 1
 
@@ -96,7 +96,7 @@ def _offline(method: str, path: str, content: bytes | None, scopes: tuple[Scope,
     from keyscope.policy.own import with_own_operations
 
     table = with_own_operations(load(policy)).table()
-    route = table.find("GET" if method == "HEAD" else method, split_target(path.encode())[0])
+    route = table.find(matched_method(method), split_target(path.encode())[0])
     body = decode_strict(content) if content is not None else None
     needs = route.needs_with(body) if route is not None else ()
     decision = decide(Lineage(_hypothetical(scopes)), Access(route, needs, time.time_ns() // 1_000_000))

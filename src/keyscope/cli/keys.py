@@ -21,6 +21,7 @@ scope_option = option(
 )
 standard_option = option("--standard", is_flag=True, help="Standard keys (ak_) instead of restricted ones (rk_).")
 secret_only_option = option("--secret-only", is_flag=True, help="Print the secret alone.")
+reason_option = option("--reason", help="For the record.")
 expires_in_option = option("--expires-in", type=Duration(), help="Life from now on, like 8h or 30d.")
 
 
@@ -116,13 +117,12 @@ def update(
 
 @keys.command()
 @click.argument("key_id")
-@option("--reason", help="For the record.")
+@reason_option
 @as_json
 def revoke(key_id: str, reason: str | None, json: bool) -> None:
     """Revoke a key and everything that it minted."""
-    body = {"reason": reason} if reason is not None else {}
     with connect() as client:
-        revoked = either(client, "POST", key_id, "/revoke", body)
+        revoked = either(client, "POST", key_id, "/revoke", because(reason))
     if json:
         print_json(revoked)
         return
@@ -135,10 +135,15 @@ def _body(name: str | None, scopes: tuple[Scope, ...], expires_in: int | None) -
     if name is not None:
         body["name"] = name
     if scopes:
-        body["scopes"] = [{"resource_type": s.wire_type, "access_level": s.level.wire} for s in scopes]
+        body["scopes"] = [scope.entry for scope in scopes]
     if expires_in is not None:
         body["expires_at_ms"] = time.time_ns() // 1_000_000 + expires_in
     return body
+
+
+def because(reason: str | None) -> dict[str, Any]:
+    """The body of a call that takes nothing but a reason."""
+    return {"reason": reason} if reason is not None else {}
 
 
 def either(client: Client, method: str, key_id: str, verb: str = "", body: dict[str, Any] | None = None) -> Any:

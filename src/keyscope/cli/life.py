@@ -9,13 +9,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from keyscope.cli.client import connect
-from keyscope.cli.keys import either, keys, print_key, print_secret, secret_only_option
+from keyscope.cli.keys import because, either, keys, print_key, print_secret, reason_option, secret_only_option
 from keyscope.cli.options import Duration, as_json, option
 from keyscope.cli.output import moment, note, print_json, print_table, print_tree
 
 _PAGE = 5000
-
-reason_option = option("--reason", help="For the record.")
 
 
 @keys.command()
@@ -38,7 +36,7 @@ def rotate(key_id: str, overlap: int | None, secret_only: bool, json: bool) -> N
 @as_json
 def suspend(key_id: str, reason: str | None, json: bool) -> None:
     """Stop a key, and everything that it minted, until it is resumed."""
-    _verb(key_id, "suspend", {"reason": reason} if reason is not None else {}, json)
+    _verb(key_id, "suspend", because(reason), json)
 
 
 @keys.command()
@@ -64,9 +62,8 @@ def undelete(key_id: str, json: bool) -> None:
 @as_json
 def revoke_derived(key_id: str, derived_id: str, reason: str | None, json: bool) -> None:
     """Revoke one key that was derived from KEY_ID, before it expires."""
-    body = {"reason": reason} if reason is not None else {}
     with connect() as client:
-        revoked = either(client, "POST", key_id, f"/derived/{derived_id}/revoke", body)
+        revoked = either(client, "POST", key_id, f"/derived/{derived_id}/revoke", because(reason))
     if json:
         print_json(revoked)
     else:

@@ -41,12 +41,11 @@ def set_rules(
     json: bool,
 ) -> None:
     """Replace all rules; what is not named asks for nothing. Takes a standard key."""
-    scopes = [{"resource_type": scope.wire_type, "access_level": scope.level.wire} for scope in allowed]
     body: dict[str, Any] = {
         "max_lifetime_ms": max_lifetime,
         "require_expiry": require_expiry,
         "max_idle_ms": max_idle,
-        "allowed_scopes": scopes or None,
+        "allowed_scopes": [scope.entry for scope in allowed] or None,
         "name_pattern": name_pattern,
     }
     with connect() as client:

@@ -28,13 +28,12 @@ from keyscope.errors import (
     RepeatedCredential,
 )
 from keyscope.model.decision import Allow
-from keyscope.model.operation import strongest
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.bearer import bearer_token
 from keyscope.wire.call import peer_of
 from keyscope.wire.problem import NO_STORE, Answer, answer
 from keyscope.wire.refusal import refusal
-from keyscope.wire.target import METHODS, split_target
+from keyscope.wire.target import METHODS, matched_method, split_target
 
 Network = IPv4Network | IPv6Network
 
@@ -58,6 +57,11 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """Holds the original Content-Length."""
     relays: bool
     """Whether every status reaches the caller. Otherwise there are only 200, 401 and 403."""
+
+    @property
+    def status(self) -> HTTPStatus | None:
+        """The status of what is refused for another reason than its key; None: the one that the error has."""
+        return None if self.relays else HTTPStatus.FORBIDDEN
 
 
 NGINX = Dialect(
@@ -105,19 +109,17 @@ class ForwardAuth:
         except (MissingCredential, InvalidToken) as error:
             return answer(error)
         except (RepeatedCredential, BadRequest, PeerNotTrusted) as error:
-            return answer(error) if dialect.relays else answer(error, status=HTTPStatus.FORBIDDEN)
+            return answer(error, status=dialect.status)
 
     def _judge(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
         token, target, method, length = _read(dialect, scope)
         if method not in METHODS:
             raise _incomplete("the original method is not one that Keyscope knows")
         path, _ = split_target(target)
-        matched = "GET" if method == "HEAD" else method
-        decision = self._verifier.decide(token, matched, path)
+        decision = self._verifier.decide(token, matched_method(method), path)
         route = decision.access.route
         if route is not None and route.conditions and length not in _MEMBERLESS_BODY_BYTES:
-            needs = strongest((*route.needs, *(condition.needs for condition in route.conditions)))
-            decision = self._verifier.judge(decision.lineage, route, needs)
+            decision = self._verifier.judge(decision.lineage, route, route.needs_unseen)
         if isinstance(decision, Allow):
             self._verifier.note_use(decision)
             return _allowed(decision)

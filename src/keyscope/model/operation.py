@@ -68,6 +68,11 @@ class Route(Struct, frozen=True):
         return strongest((*self.needs, *extra))
 
     @property
+    def needs_unseen(self) -> tuple[Scope, ...]:
+        """All scopes that the call may need, for when nobody sees its body: every condition counts."""
+        return strongest((*self.needs, *(condition.needs for condition in self.conditions)))
+
+    @property
     def id(self) -> str:
         return "+".join(operation.id for operation in self.operations)
 

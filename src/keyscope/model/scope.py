@@ -65,6 +65,11 @@ class Scope(Struct, frozen=True, order=True, gc=False):
         """Runloop's form of the resource type: ``RESOURCE_TYPE_DEVBOXES``."""
         return WIRE_TYPE_PREFIX + self.resource.upper()
 
+    @property
+    def entry(self) -> dict[str, str]:
+        """Runloop's form of the scope, as JSON has it."""
+        return {"resource_type": self.wire_type, "access_level": self.level.wire}
+
 
 class Grant:
     """What a key's scopes add up to: a level for every resource type; absent means NONE. Immutable."""

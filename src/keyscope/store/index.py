@@ -132,7 +132,7 @@ class SqliteIndex:
         key = key_of(row[0])
         if key.digest != digest:
             raise StoreUnavailable("the index of digests is damaged: it leads to another key")
-        return Lineage(key, self._parent(key) if key.parent_id is not None else None)
+        return self._with_ancestors(key)
 
     def _load_by_id(self, key_id: str) -> Lineage | None:
         key = self._key(key_id)
@@ -140,7 +140,7 @@ class SqliteIndex:
             return None
         if key.id != key_id:
             raise StoreUnavailable("the index of ids is damaged: it leads to another key")
-        return Lineage(key, self._parent(key) if key.parent_id is not None else None)
+        return self._with_ancestors(key)
 
     def _load_former(self, digest: bytes) -> Lineage | None:
         row = self._connection.execute(FORMER_BY_DIGEST, (digest,)).fetchone()
@@ -150,7 +150,10 @@ class SqliteIndex:
         key = self._key(former.key_id)
         if key is None or former.digest != digest:
             raise StoreUnavailable("the record of an earlier secret is damaged: it leads to no key, or another one")
-        return Lineage(as_found_by(former, key), self._parent(key) if key.parent_id is not None else None)
+        return self._with_ancestors(as_found_by(former, key))
+
+    def _with_ancestors(self, key: Key) -> Lineage:
+        return Lineage(key, self._parent(key) if key.parent_id is not None else None)
 
     def _parent(self, key: Key) -> Lineage | None:
         parent_id = key.parent_id or ""

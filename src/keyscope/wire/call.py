@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from keyscope.errors import BadRequest, ExpectationFailed, Fault, HeadersTooLarge, NotImplementedMethod
 from keyscope.wire.asgi import RawHeaders
-from keyscope.wire.target import METHODS, canonical_path, check_query
+from keyscope.wire.target import METHODS, canonical_path, check_query, matched_method
 
 MAX_FIELDS = 100
 _FIELD_COST = 4  # ": " and CRLF
@@ -31,8 +31,8 @@ class Call(Struct, frozen=True, kw_only=True):
 
     @property
     def matched_method(self) -> str:
-        """The method to match: HEAD is GET without the content (RFC 9110 section 9.3.2)."""
-        return "GET" if self.method == "HEAD" else self.method
+        """The method to match."""
+        return matched_method(self.method)
 
 
 def read_call(scope: Mapping[str, Any], max_header_bytes: int) -> Call:

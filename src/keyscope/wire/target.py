@@ -18,6 +18,12 @@ MAX_BYTES = 8192
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """The methods that Keyscope knows. They are case-sensitive (RFC 9110 section 9.1)."""
 
+
+def matched_method(method: str) -> str:
+    """The method to match: HEAD is GET without the content (RFC 9110 section 9.3.2)."""
+    return "GET" if method == "HEAD" else method
+
+
 # RFC 3986 pchar without ";" (path parameters) and with every "%" the start of a triplet.
 _PLAIN = re.compile(rb"(?:/[A-Za-z0-9\-._~!$&'()*+,=:@]+)+")
 _PATH = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)+")
