@@ -7,4 +7,5 @@ compile() {
     --no-emit-index-url "$@"
 }
 compile pyproject.toml --group build -o requirements/run.txt
-compile pyproject.toml --group build --group dev -c requirements/run.txt -o requirements/dev.txt
+compile pyproject.toml --group build --group dev --all-extras -c requirements/run.txt -o requirements/dev.txt
+compile pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
