@@ -90,6 +90,16 @@ class KeepingContract:
         assert [e.number for e in store.read(lambda reader: reader.events(ACCOUNT.id, after=1))] == [3]
         assert [e.number for e in store.read(lambda reader: reader.events(ACCOUNT.id, limit=1))] == [1]
 
+    def test_those_who_follow_read_the_one_sequence_of_all_accounts(self, store: Store) -> None:
+        assert store.read(lambda reader: reader.last_number()) == 0
+        events = [an_event(), an_event(account=OTHER), an_event(name="c")]
+        note(store, *events)
+        kept = store.read(lambda reader: reader.changes())
+        assert [(stored.number, stored.event) for stored in kept] == list(enumerate(events, 1))
+        assert [e.number for e in store.read(lambda reader: reader.changes(after=1))] == [2, 3]
+        assert [e.number for e in store.read(lambda reader: reader.changes(after=1, limit=1))] == [2]
+        assert store.read(lambda reader: reader.last_number()) == 3
+
     def test_a_kept_event_does_not_change_with_the_dict_it_was_made_of(self, store: Store) -> None:
         changes: dict[str, object] = {"name": "before"}
         note(store, with_(an_event(), changes=changes))

@@ -141,6 +141,12 @@ class Reader(Protocol):
     def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
         """The account's events with a number above ``after``, oldest first."""
 
+    def changes(self, *, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        """The events of all accounts with a number above ``after``, oldest first: what those who follow read."""
+
+    def last_number(self) -> int:
+        """The number of the newest event, 0 if there is none."""
+
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None: ...
 
 

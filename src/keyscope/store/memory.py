@@ -128,6 +128,12 @@ class MemoryReader:
         rest = self._content.events[max(after, 0) :]
         return [stored for stored in rest if stored.event.account_id == account_id][:limit]
 
+    def changes(self, *, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        return self._content.events[max(after, 0) :][:limit]
+
+    def last_number(self) -> int:
+        return len(self._content.events)
+
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
         return self._content.replies.get((caller_id, request_id))
 

@@ -19,6 +19,11 @@ KEY_BY_DIGEST = "SELECT record FROM records WHERE digest = ?"
 
 FORMER_BY_DIGEST = "SELECT record FROM former_secrets WHERE digest = ?"
 
+_EVENT = "SELECT number, kind, at_ms, account_id, key_id, chain, peer, request_id, changes FROM events"
+EVENTS = f"{_EVENT} WHERE number > ? ORDER BY number LIMIT ?"
+EVENTS_OF_ACCOUNT = f"{_EVENT} WHERE account_id = ? AND number > ? ORDER BY number LIMIT ?"
+"""Both with rows for rows.event_of."""
+
 ADD_KEY = "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 REPLACE_KEY = (
     "UPDATE keys SET (id, digest, account_id, kind, parent_id, name, scopes, created_at_ms,"

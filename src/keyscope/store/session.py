@@ -91,12 +91,15 @@ class SqliteReader:
         return row[0].encode() if row is not None else b"{}"
 
     def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:
-        found = self._connection.execute(
-            "SELECT number, kind, at_ms, account_id, key_id, chain, peer, request_id, changes FROM events"
-            " WHERE account_id = ? AND number > ? ORDER BY number LIMIT ?",
-            (account_id, after, limit),
-        )
+        found = self._connection.execute(sql.EVENTS_OF_ACCOUNT, (account_id, after, limit))
         return [rows.event_of(row) for row in found]
+
+    def changes(self, *, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        return [rows.event_of(row) for row in self._connection.execute(sql.EVENTS, (after, limit))]
+
+    def last_number(self) -> int:
+        row = self._one("SELECT max(number) FROM events")
+        return row[0] or 0 if row is not None else 0
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
         row = self._one(
