@@ -17,7 +17,7 @@ T = TypeVar("T")
 WAIT_S = 30.0
 
 
-def until(condition: Callable[[], T], wait_s: float = WAIT_S) -> T:
+def until(condition: Callable[[], T | None], wait_s: float = WAIT_S) -> T:
     """The first result that is true."""
     end = time.monotonic() + wait_s
     while not (result := condition()):

@@ -62,12 +62,13 @@ async def _on_one_connection(port: int, secrets: list[str], report: TextIO, chan
         while True:
             number = chance.randrange(len(secrets))
             head = f"GET /v1/devboxes/dbx_1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secrets[number]}\r\n\r\n"
-            sent_ns, status = time.monotonic_ns(), 0
+            sent_ns = time.monotonic_ns()
+            writer.write(head.encode())
             try:
-                writer.write(head.encode())
                 status, is_last = await _status(reader)
-            finally:
-                report.write(f"{number} {sent_ns} {status}\n")
+            except (OSError, asyncio.IncompleteReadError):
+                status, is_last = 0, True
+            report.write(f"{number} {sent_ns} {status}\n")
             if is_last:
                 return
     finally:
