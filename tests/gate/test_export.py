@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from keyscope.cli.main import root
 from keyscope.gate.export import TEMPLATES, Origin, export
-from tests.gate.proxies import install
+from tests.gate.proxies import install, program_of
 from tests.live import free_port
 from tests.programs import program, requires_program
 
@@ -20,6 +20,7 @@ CHECKS = {
     "nginx": ["-t", "-p", ".", "-c", "nginx.conf", "-e", "error.log"],
     "caddy": ["validate", "--config", "Caddyfile"],
     "envoy": ["--mode", "validate", "--config-path", "envoy.yaml"],
+    "envoy-grpc": ["--mode", "validate", "--config-path", "envoy.yaml"],
 }
 """How a program checks a configuration. Traefik has no such command."""
 
@@ -39,7 +40,9 @@ def test_every_place_in_a_template_is_filled_in(proxy: str, api: str) -> None:
     assert Origin.parse(api).host in text
 
 
-@pytest.mark.parametrize("proxy", [pytest.param(name, marks=requires_program(name)) for name in sorted(CHECKS)])
+@pytest.mark.parametrize(
+    "proxy", [pytest.param(name, marks=requires_program(program_of(name))) for name in sorted(CHECKS)]
+)
 def test_the_program_itself_finds_no_fault_with_an_https_upstream(
     proxy: str, new_directory: Callable[[], Path]
 ) -> None:
@@ -53,7 +56,12 @@ def test_the_program_itself_finds_no_fault_with_an_https_upstream(
     install(proxy, text, folder)
     environment = {**os.environ, "KEYSCOPE_UPSTREAM_KEY": "x", "HOME": str(folder)}
     done = subprocess.run(
-        [program(proxy), *CHECKS[proxy]], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+        [program(program_of(proxy)), *CHECKS[proxy]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 
