@@ -162,6 +162,21 @@ def test_whatever_fails_wherever_nothing_passes(asking: Asked, fault: type[Excep
             assert (said.passes, said.status >= 400, bool(said.body)) == (False, True, True), place
 
 
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:127.0.0.1:5000", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:5000", "::1"),
+        ("ipv6:[2001:db8::1]:5000", "2001:db8::1"),
+        ("unix:/run/socket", ""),
+        ("unix:", ""),
+        ("", ""),
+    ],
+)
+def test_a_peer_is_known_by_its_address(peer: str, address: str) -> None:
+    assert envoy.address_of(peer) == address
+
+
 def test_every_status_that_an_error_has_is_one_that_envoy_takes() -> None:
     from envoy.type.v3.http_status_pb2 import StatusCode  # type: ignore[import-untyped]  # xds-protos has no types
 

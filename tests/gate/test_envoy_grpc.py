@@ -60,10 +60,10 @@ def through(envoy: int) -> Iterator[Raw]:
         yield connection
 
 
-def ask(port: int, question: bytes) -> bytes:
+def ask(port: int, question: bytes, host: str = "127.0.0.1") -> bytes:
     """Ask over a connection of its own."""
     options = [("grpc.use_local_subchannel_pool", 1)]
-    with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+    with grpc.insecure_channel(f"{host}:{port}", options) as channel:
         check: Any = channel.unary_unary(CHECK)  # without a serializer it takes and gives bytes
         answer: bytes = check(question, timeout=20)
         return answer
@@ -131,6 +131,15 @@ def test_a_body_that_could_be_read_in_two_ways_or_is_not_shown_does_not_pass(
 
 
 @requires_program("envoy")
+def test_a_body_is_shown_where_the_path_holds_an_id_too(through: Raw, live: Live, upstream: Recorder) -> None:
+    key = live.mint("scenarios:write")["key_secret"]
+    body = b'{"environment_parameters": {"blueprint_id": "bpt_1"}}'
+    assert through.ask("POST", "/v1/scenarios/scn_1", key, [JSON], body).status == 403
+    assert upstream.take() == []
+    assert through.ask("POST", "/v1/scenarios/scn_1?a=b", key, [JSON], b'{"name": "x"}').status == 200
+
+
+@requires_program("envoy")
 def test_a_judged_body_has_a_limit(through: Raw, upstream: Recorder, key: str) -> None:
     body = json.dumps({"name": "x" * (1 << 20)}).encode()
     assert (through.ask("POST", JUDGED, key, [JSON], body).status, upstream.take()) == (413, [])
@@ -143,16 +152,17 @@ def test_a_caller_cannot_say_that_a_body_was_shown(through: Raw, upstream: Recor
     assert upstream.take() == []
 
 
-def test_several_workers_answer_and_end_in_time(new_directory: Callable[[], Path]) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_several_workers_answer_and_end_with_the_server(new_directory: Callable[[], Path], host: str) -> None:
     port = free_port()
-    with Live(new_directory(), options=["--envoy-grpc", f"127.0.0.1:{port}", "--workers", "2"]) as live:
+    with Live(new_directory(), options=["--envoy-grpc", f"{host}:{port}", "--workers", "2"]) as live:
         key = live.mint("devboxes:read")["key_secret"]
-        passes = [verdict(ask(port, question("GET", "/v1/devboxes", key))).passes for _ in range(16)]
+        passes = [verdict(ask(port, question("GET", "/v1/devboxes", key), host)).passes for _ in range(16)]
         live.stop()
         assert passes == [True] * 16
         assert "Traceback" not in live.log
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((host.strip("[]"), port))
 
 
 def test_a_revoked_key_is_refused_at_once(live: Live, grpc_port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,30 @@ def test_every_place_in_a_template_is_filled_in(proxy: str, api: str) -> None:
     assert "@" not in text.replace("@websocket", "").replace("@other", "").replace('"@type"', "")
     assert all(part in text for part in ("10.0.0.7", "8701", "8081"))
     assert Origin.parse(api).host in text
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ((), "10.0.0.7, port_value: 8701"),
+        (("--url", "http://10.0.0.8"), "10.0.0.8, port_value: 80}"),
+        (("--url", "http://10.0.0.8:9701"), "10.0.0.8, port_value: 9701"),
+    ],
+)
+def test_grpc_has_its_own_port_on_the_host_of_the_http_server(
+    words: tuple[str, ...], asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYSCOPE_URL", "http://10.0.0.7:8700")
+    _, text = printed("envoy-grpc", "--upstream", "http://a", *words)
+    assert asked in text
+
+
+def test_the_bodies_that_a_policy_judges_are_shown_and_no_others() -> None:
+    _, text = printed("envoy-grpc", "--upstream", "http://a", "--policy", "github-issues")
+    assert re.findall(r"- {match: {(.*?), headers.*exact: (\w+)", text) == [
+        (r'safe_regex: {regex: "/repos/[!-.0-~]+/[!-.0-~]+/issues"}', "POST"),
+        (r'safe_regex: {regex: "/repos/[!-.0-~]+/[!-.0-~]+/issues/[!-.0-~]+"}', "PATCH"),
+    ]
 
 
 @pytest.mark.parametrize(
