@@ -206,6 +206,14 @@ def test_without_the_extra_the_setting_says_what_to_install(tmp_path: Path) -> N
     assert "pip install 'keyscope[envoy]'" in said
 
 
+def test_the_doctor_finds_the_extra_missing(tmp_path: Path) -> None:
+    environment = {"KEYSCOPE_ENVOY_GRPC": "127.0.0.1:8701", "KEYSCOPE_URL": "http://127.0.0.1:1"}
+    for program, found in ((["-c", WITHOUT], "wrong envoy: --envoy-grpc"), (["-m", "keyscope"], "ok    envoy: ")):
+        words = [sys.executable, *program, "doctor"]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert found in done.stdout
+
+
 def test_an_address_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     for wrong in (
         "8701",
