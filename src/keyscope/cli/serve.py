@@ -9,8 +9,9 @@ import sys
 import click
 
 from keyscope.authority.bootstrap import FirstKey, bootstrap
+from keyscope.gate.haproxy.engine import find_haproxy
 from keyscope.server import load_policy, run, start_logging
-from keyscope.settings import SETTINGS, Settings, parse_settings
+from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
 from keyscope.startable import check_addresses, check_extras
 from keyscope.store.open import open_store
 from keyscope.system import SystemClock, SystemEntropy
@@ -43,6 +44,8 @@ def _serve(**options: str | None) -> None:
     policy = load_policy(settings.policy)
     check_extras(settings)
     check_addresses(settings)
+    if settings.engine == HAPROXY:
+        find_haproxy()
     _show_first_key(_first_key(settings), settings)
     raise SystemExit(run(settings, policy, options))
 
