@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
@@ -30,7 +28,7 @@ from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Store, Writer
 from keyscope.behind import PeerFromEngine, private_folder, run_engine, worker_socket
-from keyscope.errors import ConfigurationError, Fault, KeyscopeError
+from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
 from keyscope.gate.upstream import Upstream
 from keyscope.policy.check import require_sound
@@ -60,29 +58,6 @@ def load_policy(source: str) -> Policy:
     return policy
 
 
-def check_port(settings: Settings) -> None:
-    """Raise ConfigurationError if the address cannot be listened on.
-
-    Asked before serving, because the server's own sockets share a port (SO_REUSEPORT) and would join a stranger's.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((settings.host, settings.port))
-    except OSError as error:
-        raise ConfigurationError("address", [Fault("--host, --port", _address_fault(settings, error))]) from None
-
-
-def _address_fault(settings: Settings, error: OSError) -> str:
-    where = f"{settings.host} port {settings.port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use by another program; stop it or choose another --port"
-    if error.errno == errno.EACCES:
-        return f"{where} needs more rights; choose a --port above 1023"
-    return f"cannot listen on {where}: {error.strerror or error}; choose an address of this machine"
-
-
 def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     if settings.workers == 1 and settings.engine == BUILT_IN:
@@ -100,6 +75,10 @@ async def _serve(
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
             application = Application(settings, policy, store, SystemClock(), SystemEntropy(), upstream)
             stack.callback(application.index.close)
+            if settings.envoy_grpc is not None:
+                from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
+
+                await stack.enter_async_context(answering_envoy(settings, settings.envoy_grpc, application))
             await _run_server(settings, store, application, parent, announce, socket_path)
     finally:
         store.close()
@@ -193,7 +172,8 @@ async def _announce(settings: Settings, socket_path: Path | None) -> None:
             await asyncio.sleep(0.02)
             continue
         writer.close()
-        sys.stderr.write(f"keyscope {__version__} is ready on {settings.url}\n")
+        and_envoy = f", for Envoy (gRPC) on {settings.envoy_grpc}" if settings.envoy_grpc is not None else ""
+        sys.stderr.write(f"keyscope {__version__} is ready on {settings.url}{and_envoy}\n")
         sys.stderr.flush()
         return
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import httpx
 
 from keyscope.gate.export import Origin, export
+from keyscope.policy.document import load
 from tests.live import free_port
 from tests.programs import program
 
+ENVOY_GRPC = "envoy-grpc"
 UPSTREAM_KEY = "ak_of_the_upstream"
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _START_S = 20.0
@@ -27,7 +29,13 @@ def configuration(proxy: str, upstream: str, keyscope_port: int, port: int) -> s
         upstream=Origin.parse(upstream),
         keyscope=Origin("http", "127.0.0.1", keyscope_port),
         listen=Origin("http", "127.0.0.1", port),
+        operations=load("runloop").operations,
     )
+
+
+def program_of(proxy: str) -> str:
+    """The program behind a name of ``keyscope export``."""
+    return "envoy" if proxy == ENVOY_GRPC else proxy
 
 
 def install(proxy: str, text: str, folder: Path) -> list[str]:
@@ -53,7 +61,10 @@ def install(proxy: str, text: str, folder: Path) -> list[str]:
 
 @contextmanager
 def running(proxy: str, upstream: str, keyscope_port: int, folder: Path) -> Iterator[str]:
-    """The URL of this proxy in front of an upstream. It is ended at the end."""
+    """The URL of this proxy in front of an upstream. It is ended at the end.
+
+    ``keyscope_port`` is where Keyscope answers it: over gRPC for ``envoy-grpc``, over HTTP for the others.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = install(proxy, configuration(proxy, upstream, keyscope_port, port), folder)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from msgspec.structs import replace
 
 from keyscope.cli.client import DEFAULT_URL
 from keyscope.cli.options import option
 from keyscope.gate.export import TEMPLATES, Origin
 from keyscope.gate.export import export as configuration
+from keyscope.model.operation import Operation
+from keyscope.policy.document import load
 
 
 class OriginText(click.ParamType[Origin]):
@@ -48,12 +52,25 @@ URL = OriginText("http[s]://HOST[:PORT]", ("http", "https"))
 KEYSCOPE = OriginText("http://HOST[:PORT]", ("http",))
 LISTEN = Listen()
 
+ENVOY_GRPC = "envoy-grpc"
+GRPC_PORT = 8701
+_URL_HELP = (
+    f"Where the proxy reaches Keyscope; for {ENVOY_GRPC}, port {GRPC_PORT} of that host unless the option says more."
+)
+
 
 @click.command()
 @click.argument("proxy", type=click.Choice(sorted(TEMPLATES)))
 @option("--upstream", type=URL, required=True, help="The API behind the proxy.")
 @option("--listen", type=LISTEN, default="127.0.0.1:8080", show_default=True, help="Where the proxy listens.")
-@option("--url", type=KEYSCOPE, default=DEFAULT_URL, show_default=True, help="Where the proxy reaches Keyscope.")
-def export(proxy: str, upstream: Origin, listen: Origin, url: Origin) -> None:
+@option("--url", type=KEYSCOPE, default=DEFAULT_URL, show_default=True, help=_URL_HELP)
+@option("--policy", default="runloop", show_default=True, help="Keyscope's policy, for envoy-grpc: see docs/gates.")
+@click.pass_context
+def export(context: click.Context, proxy: str, upstream: Origin, listen: Origin, url: Origin, policy: str) -> None:
     """Print a configuration with which PROXY asks Keyscope about each request, and sends on what it allows."""
-    click.echo(configuration(proxy, upstream=upstream, keyscope=url, listen=listen), nl=False)
+    operations: tuple[Operation, ...] = ()
+    if proxy == ENVOY_GRPC:
+        operations = load(policy).operations
+        if context.get_parameter_source("url") is not ParameterSource.COMMANDLINE:
+            url = replace(url, port=GRPC_PORT)  # KEYSCOPE_URL names the port of HTTP
+    click.echo(configuration(proxy, upstream=upstream, keyscope=url, listen=listen, operations=operations), nl=False)
