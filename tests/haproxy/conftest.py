@@ -22,15 +22,15 @@ def engine_live(directory: Path, upstream: str) -> Live:
 
 
 @pytest.fixture(scope="module")
-def live(upstream: Recorder, new_directory: Callable[[], Path]) -> Iterator[Live]:
+def engine(upstream: Recorder, new_directory: Callable[[], Path]) -> Iterator[Live]:
     with engine_live(new_directory(), upstream.url) as server:
         yield server
 
 
 @pytest.fixture
-def inside(live: Live, upstream: Recorder) -> Inside:
+def inside(engine: Live, upstream: Recorder) -> Inside:
     """Of an engine that judges."""
-    found = Inside(live)
+    found = Inside(engine)
     until(found.is_judging)
     upstream.take()
     return found
@@ -39,5 +39,5 @@ def inside(live: Live, upstream: Recorder) -> Inside:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and "live" in getattr(item, "fixturenames", ()):
+        if here in item.path.parents and {"engine", "fresh"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(requires_program("haproxy"))
