@@ -15,19 +15,16 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from keyscope.api.app import OWN_PREFIXES, is_own
 from keyscope.gate.export import Origin
 from keyscope.gate.followers import folder_beside
 from keyscope.gate.haproxy.configuration import Bounds, Place
 from keyscope.gate.haproxy.engine import Engine
-from keyscope.gate.haproxy.feed import Own
 from keyscope.policy.document import Policy
 from keyscope.settings import Settings
 from keyscope.store.open import open_store, sqlite_path
 from keyscope.system import SystemClock
 from keyscope.wire.asgi import App, Receive, Scope, Send
 
-OWN = Own(is_own, (*OWN_PREFIXES, "/.well-known"))
 PEER_HEADER = b"x-keyscope-peer"
 
 
@@ -90,4 +87,4 @@ def _engine(settings: Settings, policy: Policy, folder: Path) -> Engine:
     )
     store = open_store(settings.database)
     has_key = settings.upstream_key is not None
-    return Engine(place, bounds, store, SystemClock(), policy.table(), OWN, has_key=has_key)
+    return Engine(place, bounds, store, SystemClock(), policy.table(), has_key=has_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -60,14 +60,16 @@ def install(proxy: str, text: str, folder: Path) -> list[str]:
 
 
 @contextmanager
-def running(proxy: str, upstream: str, keyscope_port: int, folder: Path) -> Iterator[str]:
-    """The URL of this proxy in front of an upstream. It is ended at the end.
+def running(
+    proxy: str, upstream: str, keyscope_port: int, folder: Path, edit: Callable[[str], str] = lambda text: text
+) -> Iterator[str]:
+    """The URL of this proxy in front of an upstream, its configuration edited first. It is ended at the end.
 
     ``keyscope_port`` is where Keyscope answers it: over gRPC for ``envoy-grpc``, over HTTP for the others.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = install(proxy, configuration(proxy, upstream, keyscope_port, port), folder)
+    command = install(proxy, edit(configuration(proxy, upstream, keyscope_port, port)), folder)
     environment = {**os.environ, "KEYSCOPE_UPSTREAM_KEY": UPSTREAM_KEY, "HOME": str(folder)}
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)

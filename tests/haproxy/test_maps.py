@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyscope.api.app import is_own
 from keyscope.errors import BadTarget, ConfigurationError
 from keyscope.gate.haproxy.bits import MOST_TYPES, Bits
 from keyscope.gate.haproxy.entries import LATEST_MS, is_alive, line
@@ -21,13 +20,14 @@ from keyscope.model.operation import PARAMETER
 from keyscope.model.scope import Grant, Level, Scope
 from keyscope.policy.document import load
 from keyscope.policy.own import with_own_operations
+from keyscope.wire.own import is_own
 from keyscope.wire.target import METHODS, canonical_path, matched_method
 from tests.store.samples import a_key
 
 TABLE = with_own_operations(load("runloop")).table()
 BITS = bits_of(TABLE)
 PATTERN = re.compile(pattern(TABLE))
-ROWS = {row.call: row for row in rows(TABLE, BITS, is_own)}
+ROWS = {row.call: row for row in rows(TABLE, BITS)}
 WORDS = sorted({part for operation in TABLE for part in operation.segments if part != PARAMETER})
 TYPES = sorted({scope.resource for operation in TABLE for scope in operation.needs})
 

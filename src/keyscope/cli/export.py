@@ -10,7 +10,6 @@ import click
 from click.core import ParameterSource
 from msgspec.structs import replace
 
-from keyscope.behind import OWN
 from keyscope.cli.client import DEFAULT_URL
 from keyscope.cli.options import option
 from keyscope.gate.export import TEMPLATES, Origin
@@ -95,7 +94,7 @@ def export(
     if proxy == HAPROXY:
         place = _place(listen, upstream, url, directory, socket)
         table = load_policy(policy).table()
-        text = haproxy_configuration(place, Bounds(), table, OWN.prefixes, is_engine=False, has_key=True)
+        text = haproxy_configuration(place, Bounds(), table, is_engine=False, has_key=True)
         return click.echo(text, nl=False)
     operations: tuple[Operation, ...] = ()
     if proxy == ENVOY_GRPC:

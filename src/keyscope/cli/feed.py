@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from keyscope.behind import OWN, private_folder
+from keyscope.behind import private_folder
 from keyscope.cli.options import option
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.followers import folder_beside
@@ -51,7 +51,7 @@ async def _feed(
 
     _check_directory(directory)
     store = open_store(database)
-    feeding = Feed(store, SystemClock(), policy.table(), OWN, directory, socket, reload)
+    feeding = Feed(store, SystemClock(), policy.table(), directory, socket, reload)
     await asyncio.to_thread(feeding.write)
     click.echo(f"keyscope feeds HAProxy at {socket}; its maps are in {directory}", err=True)
     running = asyncio.ensure_future(feeding.run(folder_beside(sqlite_path(database).resolve()), folder / "follow.sock"))

@@ -23,6 +23,7 @@ from keyscope.errors import (
     Fault,
     InvalidToken,
     MissingCredential,
+    OwnOperation,
     PeerNotTrusted,
     RepeatedCredential,
 )
@@ -31,6 +32,7 @@ from keyscope.model.decision import Allow
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.bearer import bearer_token
 from keyscope.wire.call import peer_of
+from keyscope.wire.own import is_own
 from keyscope.wire.problem import NO_STORE, Answer, answer
 from keyscope.wire.refusal import refusal
 from keyscope.wire.target import METHODS, matched_method, split_target
@@ -105,7 +107,7 @@ class ForwardAuth:
             return self._judge(dialect, scope)
         except (MissingCredential, InvalidToken) as error:
             return answer(error)
-        except (RepeatedCredential, BadRequest, PeerNotTrusted) as error:
+        except (RepeatedCredential, BadRequest, OwnOperation, PeerNotTrusted) as error:
             return answer(error, status=dialect.status)
 
     def _judge(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
@@ -113,6 +115,8 @@ class ForwardAuth:
         if method not in METHODS:
             raise _incomplete("the original method is not one that Keyscope knows")
         path, _ = split_target(target)
+        if is_own(path):
+            raise OwnOperation
         decision = self._verifier.decide(token, matched_method(method), path)
         route = decision.access.route
         if route is not None and route.conditions and length not in _MEMBERLESS_BODY_BYTES:

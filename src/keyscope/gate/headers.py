@@ -1,8 +1,9 @@
 """Which header fields cross the gate, in both directions.
 
 Inwards nothing passes that could claim to be someone or somewhere else: the caller's credential, cookies, every
-forwarding header, method overrides, Keyscope's own headers, and names with an underscore (some programs read ``_`` as
-``-``). Hop-by-hop fields end here (RFC 9110 section 7.6.1), and so do those that ``Connection`` names.
+forwarding header, method overrides, Keyscope's own headers, and names with anything but letters, digits and hyphens
+(CGI and its heirs read every other character as a hyphen). Hop-by-hop fields end here (RFC 9110 section 7.6.1), and so
+do those that ``Connection`` names.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def inward(headers: RawHeaders, key: Key, upstream_key: str | None) -> Fields:
         if name not in HOP_BY_HOP
         and name not in NEVER_INWARD
         and name not in nominated
-        and b"_" not in name
+        and name.replace(b"-", b"").isalnum()
         and not name.startswith(NEVER_INWARD_PREFIXES)
     ]
     fields.append(("x-keyscope-key-id", key.id))

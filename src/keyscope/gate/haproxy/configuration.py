@@ -14,6 +14,7 @@ from keyscope.gate.haproxy.files import LACKING_SCOPE, SCOPE_FORMAT
 from keyscope.gate.haproxy.names import ANY_TO_DELETE, ASKED, TO_DELETE
 from keyscope.gate.haproxy.routes import pattern
 from keyscope.model.operation import Table
+from keyscope.wire.own import PREFIXES, WELL_KNOWN
 from keyscope.wire.problem import Refusal, answer
 
 TEMPLATE = "haproxy.cfg"
@@ -47,9 +48,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     threads: int = 0
 
 
-def configuration(
-    place: Place, bounds: Bounds, table: Table, own_paths: Sequence[str], *, is_engine: bool, has_key: bool
-) -> str:
+def configuration(place: Place, bounds: Bounds, table: Table, *, is_engine: bool, has_key: bool) -> str:
     """The whole file. ``is_engine``: Keyscope hears only this HAProxy, and believes what it says of the caller."""
     upstream = place.upstream
     tls = f" ssl verify required ca-file @system-ca sni str({upstream.host}) verifyhost {upstream.host}"
@@ -61,7 +60,7 @@ def configuration(
         "UPSTREAM_ADDRESS": upstream.address,
         "UPSTREAM_TLS": tls if upstream.scheme == HTTPS else "",
         "KEYSCOPE_SERVERS": "\n".join(f"  server keyscope{n} {at}" for n, at in enumerate(place.servers, 1)),
-        "OWN_PATHS": " ".join(own_paths),
+        "OWN_PATHS": " ".join((*PREFIXES, *sorted(WELL_KNOWN))),
         "PATTERN": pattern(table),
         "ASKED_NAMES": ASKED,
         "NAMES_TO_DELETE": TO_DELETE,

@@ -19,7 +19,7 @@ from pathlib import Path
 from keyscope.authority.ports import Clock, Store
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.haproxy.configuration import Bounds, Place, configuration
-from keyscope.gate.haproxy.feed import Feed, Own
+from keyscope.gate.haproxy.feed import Feed
 from keyscope.model.operation import Table
 
 log = logging.getLogger(__name__)
@@ -48,12 +48,12 @@ class Engine:
     """One HAProxy, in the folder of its place, which nobody else can read. Run it in the process's first thread."""
 
     def __init__(
-        self, place: Place, bounds: Bounds, store: Store, clock: Clock, table: Table, own: Own, *, has_key: bool
+        self, place: Place, bounds: Bounds, store: Store, clock: Clock, table: Table, *, has_key: bool
     ) -> None:
         self._program = find_haproxy()
         self._folder = place.directory
-        self._configuration = configuration(place, bounds, table, own.prefixes, is_engine=True, has_key=has_key)
-        self._feed = Feed(store, clock, table, own, place.directory, place.socket, self._reload)
+        self._configuration = configuration(place, bounds, table, is_engine=True, has_key=has_key)
+        self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload)
         self._process: Process | None = None
 
     async def run(self, followed: Path) -> None:

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from msgspec import Struct
-
 from keyscope.authority.ports import Clock, Reader, Store
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import following
@@ -24,13 +22,6 @@ _LOOK_S = 0.02
 _TAKE_OVER_S = 120.0
 
 
-class Own(Struct, frozen=True):
-    """Keyscope's own paths: what tells one, and the beginnings of all."""
-
-    is_own: Callable[[str], bool]
-    prefixes: tuple[str, ...]
-
-
 class Feed:
     """``directory`` holds HAProxy's maps, ``socket`` is its runtime socket. ``reload`` has it read the maps anew."""
 
@@ -39,7 +30,6 @@ class Feed:
         store: Store,
         clock: Clock,
         table: Table,
-        own: Own,
         directory: Path,
         socket: Path,
         reload: Callable[[], Awaitable[None]],
@@ -47,7 +37,6 @@ class Feed:
         self._store = store
         self._clock = clock
         self._table = table
-        self._own = own
         self._directory = directory
         self._reload = reload
         self._bits = bits_of(table)
@@ -58,7 +47,7 @@ class Feed:
     def write(self) -> None:
         """Write all files that HAProxy reads at its start. Raises StoreUnavailable."""
         now_ms = self._clock.now_ms()
-        self._store.read(lambda reader: write_all(self._directory, reader, self._table, self._own.is_own, now_ms))
+        self._store.read(lambda reader: write_all(self._directory, reader, self._table, now_ms))
 
     async def run(self, followed: Path, at: Path) -> None:
         """Feed until cancelled. ``followed`` is the folder of the followers, ``at`` a socket for those who confirm."""

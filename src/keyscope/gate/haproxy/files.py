@@ -7,7 +7,7 @@ process judges nothing before it was brought up to date), and ``number``, the ch
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -38,11 +38,11 @@ _FORMATS = {
 }
 
 
-def write_all(directory: Path, reader: Reader, table: Table, is_own: Callable[[str], bool], now_ms: int) -> int:
+def write_all(directory: Path, reader: Reader, table: Table, now_ms: int) -> int:
     """Write every file, whole. Returns the number of the change up to which they are true."""
     bits = bits_of(table)
     number = write_keys(directory, reader, bits, now_ms)
-    calls = list(rows(table, bits, is_own))
+    calls = list(rows(table, bits))
     _write(directory / CALLS, (f"{row.call} {row.needs}\n" for row in calls))
     single = [row for row in calls if len(row.scopes) == 1]
     _write(directory / REFUSALS, (f"{row.call} {row.operation};{row.scopes[0]}\n" for row in single))

@@ -22,8 +22,8 @@ _ASKING = "|".join(sorted(name.decode() for name in _ASKED))
 ASKED = f"^(?!(?:.*;)?host(?:;|$))|(?:^|;)(?:{_ASKING}|{_ONCE})(?:;|$)"
 """Matches the names of a request that HAProxy does not judge: no Host, a repeated one, or a field from above."""
 
-TO_DELETE = f"^(?:{_NAMES}|(?:{_PREFIXES}).*|.*_.*)$"
+TO_DELETE = f"^(?:{_NAMES}|(?:{_PREFIXES}).*|.*[^a-z0-9-].*)$"
 """Matches a name that does not go to the upstream."""
 
-ANY_TO_DELETE = f"_|(?:^|;)(?:(?:{_NAMES})(?:;|$)|{_PREFIXES})"
+ANY_TO_DELETE = f"[^a-z0-9;-]|(?:^|;)(?:(?:{_NAMES})(?:;|$)|{_PREFIXES})"
 """Matches the names of a request that has such a field."""

@@ -10,12 +10,13 @@ A path that is not canonical (wire/target.py) has a segment that is not shortene
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.model.operation import PARAMETER, Operation, Table
+from keyscope.wire.own import is_own
 
 ANY = "*"
 
@@ -41,7 +42,7 @@ def pattern(table: Table) -> str:
     return f"/(?!{_one_of(filter(_is_plain, literals))}(?:/|$)){_SEGMENT}(?=/|$)"
 
 
-def rows(table: Table, bits: Bits, is_own: Callable[[str], bool]) -> Iterator[Row]:
+def rows(table: Table, bits: Bits) -> Iterator[Row]:
     """All calls that HAProxy judges alone."""
     for path in sorted({_shortened(operation) for operation in table}):
         if is_own(path) or not all(_is_plain(part) for part in path.split("/")):
