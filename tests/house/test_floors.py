@@ -85,6 +85,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "wire.bearer",
         "wire.codec",
         "wire.target",
+        "wire.own",
         "wire.problem",
         "wire.refusal",
         "wire.asgi",

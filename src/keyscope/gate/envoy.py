@@ -19,7 +19,7 @@ from envoy.service.auth.v3 import external_auth_pb2  # type: ignore[import-untyp
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from keyscope.authority.verify import Verifier
-from keyscope.errors import BadTarget, Fault, KeyscopeError, RepeatedCredential, TooLarge, Unavailable
+from keyscope.errors import BadTarget, Fault, KeyscopeError, OwnOperation, RepeatedCredential, TooLarge, Unavailable
 from keyscope.gate.admit import admit, admit_with, is_judged_by_body
 from keyscope.gate.forward import ACCOUNT_ID_HEADER, KEY_ID_HEADER
 from keyscope.gate.peers import TrustedPeers
@@ -30,6 +30,7 @@ from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.body import check_media_type
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.codec import decode_strict
+from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class EnvoyGate:
     def _judge(self, attributes: Any) -> Allow | Answer:
         http = attributes.request.http
         call = _call(http, attributes.source.address.socket_address.address, self._max_header_bytes)
+        if is_own(call.path):
+            raise OwnOperation
         admitted = admit(self._verifier, call)
         if not isinstance(admitted, Allow) or not is_judged_by_body(admitted):
             return admitted
