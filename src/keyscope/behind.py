@@ -19,7 +19,8 @@ from keyscope.api.app import OWN_PREFIXES, is_own
 from keyscope.gate.export import Origin
 from keyscope.gate.followers import folder_beside
 from keyscope.gate.haproxy.configuration import Bounds, Place
-from keyscope.gate.haproxy.engine import Engine, Own
+from keyscope.gate.haproxy.engine import Engine
+from keyscope.gate.haproxy.feed import Own
 from keyscope.policy.document import Policy
 from keyscope.settings import Settings
 from keyscope.store.open import open_store, sqlite_path
@@ -61,7 +62,7 @@ class PeerFromEngine:
 async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: Connection) -> None:
     """Run HAProxy until a signal, or until the parent ends."""
     engine = _engine(settings, policy, folder)
-    running = asyncio.ensure_future(engine.run(folder_beside(sqlite_path(settings.database))))
+    running = asyncio.ensure_future(engine.run(folder_beside(sqlite_path(settings.database).resolve())))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)

@@ -18,6 +18,10 @@ from keyscope.wire.problem import Refusal, answer
 
 TEMPLATE = "haproxy.cfg"
 
+DIRECTORY = "/var/lib/keyscope/haproxy"
+SOCKET = "/run/haproxy/keyscope.sock"
+"""Where things are unless somebody says otherwise."""
+
 LEASE_MS = BOUND_MS
 """How long HAProxy judges alone after it was brought up to date."""
 

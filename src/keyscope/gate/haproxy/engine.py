@@ -1,4 +1,4 @@
-"""HAProxy as Keyscope's engine: write what it reads, start it, feed it, start it again, give it new maps.
+"""HAProxy as Keyscope's engine: write what it reads, start it, feed it, start it again.
 
 Either side may die. Without HAProxy nothing listens; without Keyscope HAProxy asks, and is answered by nobody: 503.
 HAProxy ends with the process that runs the engine, even if that is killed.
@@ -13,19 +13,13 @@ import shutil
 import signal
 import subprocess
 from asyncio.subprocess import Process
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct
-
-from keyscope.authority.ports import Clock, Reader, Store
-from keyscope.errors import ConfigurationError, Fault, KeyscopeError
-from keyscope.gate.followers import following
+from keyscope.authority.ports import Clock, Store
+from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.haproxy.configuration import Bounds, Place, configuration
-from keyscope.gate.haproxy.feeder import Feeder
-from keyscope.gate.haproxy.files import bits_of, write_all, write_keys
-from keyscope.gate.haproxy.uses import Uses
+from keyscope.gate.haproxy.feed import Feed, Own
 from keyscope.model.operation import Table
 
 log = logging.getLogger(__name__)
@@ -34,17 +28,8 @@ OLDEST = (2, 6)
 CONFIGURATION = "haproxy.cfg"
 DRAIN_S = 10.0
 _RESTART_S = 0.5
-_LOOK_S = 0.02
-_TAKE_OVER_S = 120.0
 _WITH_US = ("setpriv", "--pdeathsig", "TERM")
 """HAProxy is told to end when the thread that started it does."""
-
-
-class Own(Struct, frozen=True):
-    """Keyscope's own paths: what tells one, and the beginnings of all."""
-
-    is_own: Callable[[str], bool]
-    prefixes: tuple[str, ...]
 
 
 def find_haproxy() -> str:
@@ -63,50 +48,25 @@ class Engine:
     """One HAProxy, in the folder of its place, which nobody else can read. Run it in the process's first thread."""
 
     def __init__(
-        self,
-        place: Place,
-        bounds: Bounds,
-        store: Store,
-        clock: Clock,
-        table: Table,
-        own: Own,
-        *,
-        has_key: bool,
+        self, place: Place, bounds: Bounds, store: Store, clock: Clock, table: Table, own: Own, *, has_key: bool
     ) -> None:
         self._program = find_haproxy()
-        self._store = store
-        self._clock = clock
-        self._table = table
-        self._own = own
         self._folder = place.directory
         self._configuration = configuration(place, bounds, table, own.prefixes, is_engine=True, has_key=has_key)
-        self._bits = bits_of(table)
-        self._wants_maps = asyncio.Event()
-        self._feeder = Feeder(store, self._bits, place.socket, place.directory, clock, self._wants_maps.set)
-        self._uses = Uses(store, place.socket, place.directory, clock)
+        self._feed = Feed(store, clock, table, own, place.directory, place.socket, self._reload)
         self._process: Process | None = None
 
     async def run(self, followed: Path) -> None:
         """Serve until cancelled, then let requests in flight end. ``followed``: the folder of the followers."""
-        await asyncio.to_thread(self._write)
-        tasks = []
-        try:
-            async with following(followed, self._folder / "follow.sock", self._feeder.confirm):
-                tasks = [
-                    asyncio.create_task(work) for work in (self._keep_running(), self._feeder.follow(), self._renew())
-                ]
-                await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._uses.record()
-            await self._stop()
-
-    def _write(self) -> None:
         (self._folder / CONFIGURATION).write_text(self._configuration)
-        now_ms = self._clock.now_ms()
-        self._store.read(lambda reader: write_all(self._folder, reader, self._table, self._own.is_own, now_ms))
+        await asyncio.to_thread(self._feed.write)
+        running = asyncio.create_task(self._keep_running())
+        try:
+            await self._feed.run(followed, self._folder / "follow.sock")
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await self._stop()
 
     async def _keep_running(self) -> None:
         while True:
@@ -116,34 +76,10 @@ class Engine:
             log.error("HAProxy ended with code %s; starting it again", code)
             await asyncio.sleep(_RESTART_S)
 
-    async def _renew(self) -> None:
-        """Give HAProxy new maps when it is wanted: a process with them takes over, and no request is dropped."""
-        while True:
-            await self._wants_maps.wait()
-            try:
-                await self._give_new_maps()
-            except KeyscopeError as error:
-                log.error("HAProxy gets no new maps: %s", error.detail)
-            await asyncio.sleep(_RESTART_S)
-            self._wants_maps.clear()
-
-    async def _give_new_maps(self) -> None:
-        now_ms = self._clock.now_ms()
-
-        def write(reader: Reader) -> int:
-            return write_keys(self._folder, reader, self._bits, now_ms)
-
-        number = await asyncio.to_thread(self._store.read, write)
+    async def _reload(self) -> None:
         self._signal(signal.SIGUSR2)
-        end = asyncio.get_running_loop().time() + _TAKE_OVER_S
-        while not self._feeder.has_fed_since(number):
-            if asyncio.get_running_loop().time() > end:
-                return log.error("HAProxy did not take its new maps in %d s", _TAKE_OVER_S)
-            await asyncio.sleep(_LOOK_S)
-        return None
 
     async def _stop(self) -> None:
-        await self._feeder.stop()
         if self._process is None:
             return
         self._signal(signal.SIGUSR1)

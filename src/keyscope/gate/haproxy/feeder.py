@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.05
 _RENEW_BELOW_MS = LEASE_MS - 500
-_RETRY_MS = 500
-MOST_TOLD = 10_000
+_LOOK_MS = 250
+MOST_TOLD = 5_000
 """So many keys that have changed, and new maps are worth a reload: HAProxy asks about each of these keys."""
 
 
 class Fed:
     """One HAProxy process: how to reach it, and how far it is true. ``until_ms`` is the end of its leave."""
 
-    def __init__(self, runtime: Runtime, inode: int, number: int) -> None:
+    def __init__(self, runtime: Runtime, process: int, number: int) -> None:
         self.runtime = runtime
-        self.inode = inode
+        self.process = process
         self.number = self.began_at = number
         self.until_ms = 0
         self.told = 0
@@ -58,7 +58,7 @@ class Feeder:
         self._lock = asyncio.Lock()
         self._unreached_until_ms = clock.now_ms() + LEASE_MS
         """Until then a process that we cannot reach, perhaps one of a feeder before us, may judge alone."""
-        self._retry_at_ms = 0
+        self._look_at_ms = 0
 
     async def follow(self) -> None:
         """Feed until cancelled."""
@@ -139,27 +139,27 @@ class Feeder:
         self._fed.remove(fed)
 
     async def _find_process(self) -> None:
-        """Get hold of the process behind the path, if it is not the one that we know."""
-        try:
-            inode = self._socket.stat().st_ino
-        except OSError:
-            return
-        if any(fed.inode == inode for fed in self._fed) or self._clock.now_ms() < self._retry_at_ms:
-            return
+        """Get hold of the process behind the socket, if it is not one that we know."""
+        now_ms = self._clock.now_ms()
+        if now_ms < self._look_at_ms:
+            return None
+        self._look_at_ms = now_ms + _LOOK_MS
         try:
             runtime = await Runtime.connect(self._socket, self._maps)
-            fed = Fed(runtime, inode, await runtime.number())
+            process = await runtime.process()
+            if any(fed.process == process for fed in self._fed):
+                return runtime.close()
+            fed = Fed(runtime, process, await runtime.number())
         except Away as error:
-            log.debug("HAProxy is not there: %s", error)
-            return
+            return log.debug("HAProxy is not there: %s", error)
         for before in self._fed:
             before.is_old = True
         self._fed.append(fed)
+        return None
 
     def _lose(self, fed: Fed, error: Away) -> None:
         if not fed.is_old:
             log.warning("HAProxy cannot be told of changes, and asks about everything before long: %s", error)
         fed.runtime.close()
         self._fed.remove(fed)
-        self._retry_at_ms = self._clock.now_ms() + _RETRY_MS
         self._unreached_until_ms = max(self._unreached_until_ms, fed.until_ms)

@@ -1,7 +1,7 @@
 """HAProxy's runtime socket: one connection, kept, on which commands are answered one after the other.
 
 A connection belongs to one HAProxy process for life. A reload puts a new process behind the same path, while the old
-one goes on with what it has begun; the inode of the socket tells them apart.
+one goes on with what it has begun; their process numbers tell them apart.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ class Runtime:
 
     def close(self) -> None:
         self._writer.close()
+
+    async def process(self) -> int:
+        """The number of the process (its own, which in a container is not the one outside)."""
+        found = re.search(r"^Pid: (\d+)$", await self._asked("show info"), re.MULTILINE)
+        if found is None:
+            raise Away("HAProxy does not say its process number")
+        return int(found[1])
 
     async def number(self) -> int:
         """The change up to which the maps of the process are true."""
