@@ -111,6 +111,13 @@ def what_the_key_does_not_cover_is_refused(asking: Asked) -> None:
         assert json.loads(said.body)["status"] == status
 
 
+def a_path_of_keyscopes_own_is_never_sent_on(asking: Asked) -> None:
+    for path in ("/v1/apikeys", "/v1/restricted_keys/key_1/rotate", "/keyscope/me"):
+        for key in (asking.standard, asking.writer):
+            said = asking.call("POST", path, key)
+            assert (said.passes, said.status, code(said)) == (False, 403, "own_operation")
+
+
 def two_credentials_are_none(asking: Asked) -> None:
     headers = fields("GET", "/v1/devboxes", asking.reader, [("authorization", f"Bearer {asking.standard}".encode())])
     joined = [*headers[:3], ("authorization", b",".join(value for _, value in headers[3:]))]
@@ -232,6 +239,7 @@ LAWS = (
     an_allowed_call_passes_and_says_who_calls,
     who_calls_is_written_over_what_the_caller_says,
     what_the_key_does_not_cover_is_refused,
+    a_path_of_keyscopes_own_is_never_sent_on,
     two_credentials_are_none,
     a_body_that_is_shown_is_judged,
     a_body_that_is_not_plain_json_is_refused,

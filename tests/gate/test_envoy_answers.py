@@ -100,6 +100,11 @@ BROKEN: dict[str, tuple[str, Any, tuple[Callable[[Asked], None], ...]]] = {
         lambda http, fields: http.path.encode(),
         (laws.a_path_that_was_not_shown_byte_for_byte_is_refused,),
     ),
+    "keys may be made at the upstream": (
+        "is_own",
+        lambda path: False,
+        (laws.a_path_of_keyscopes_own_is_never_sent_on,),
+    ),
     "every peer is believed": (
         "address_of",
         lambda peer: "127.0.0.1",
