@@ -47,15 +47,19 @@ class GateDifference:
 
 _UNSEEN = "the body is not seen, so the scopes of every condition on it are needed"
 
+_ENVOY = ("envoy", "envoy-grpc")
+_HAPROXY = ("haproxy", "haproxy-fed")
+
 BETWEEN_GATES = (
     GateDifference(Kind.STRICTER, ("caddy", "traefik", "envoy"), ("ctl-004",), _UNSEEN),
     GateDifference(Kind.OTHER_STATUS, ("envoy",), ("hdr-052",), _UNSEEN),
     GateDifference(Kind.STRICTER, ("nginx",), ("h2-001",), "nginx speaks HTTP/2 in clear only where it is told to"),
     GateDifference(Kind.OTHER_WORDS, ("nginx",), ("hdr-058",), "nginx writes the answer of a refusal itself"),
-    GateDifference(Kind.OTHER_STATUS, ("envoy",), ("smg-018",), "Envoy refuses HTTP/1.0 by itself, with 426"),
+    GateDifference(Kind.OTHER_STATUS, _HAPROXY, ("smg-011",), "HAProxy refuses the codings by itself, with 422"),
+    GateDifference(Kind.OTHER_STATUS, _ENVOY, ("smg-018",), "Envoy refuses HTTP/1.0 by itself, with 426"),
     GateDifference(
         Kind.PASSES,
-        ("envoy",),
+        _ENVOY,
         ("hdr-044", "prx-048"),
         "Envoy goes by one of two Host fields; all go to the same upstream, which sees its own name alone",
         ("GET /v1/devboxes",),

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from tests.attacks.runner import Upstream
 from tests.gate.proxies import UPSTREAM_KEY, running
-from tests.live import Live
+from tests.haproxy.inside import Inside, until
+from tests.haproxy.team import UPSTREAM_KEY as TEAMS_KEY
+from tests.haproxy.team import running_team
+from tests.live import Live, free_port
 from tests.recorder import Recorder
 
 Edit = Callable[[str], str]
@@ -81,11 +84,47 @@ def exported(proxy: str) -> Callable[[Place], AbstractContextManager[Front]]:
     return start
 
 
+@contextmanager
+def engine(place: Place) -> Iterator[Front]:
+    """HAProxy, once it judges by itself."""
+    with served("--engine", "haproxy", "--engine-threads", "1")(place) as front:
+        until(Inside(front.live).is_judging)
+        yield front
+
+
+@contextmanager
+def fed(place: Place) -> Iterator[Front]:
+    """HAProxy as a team runs it, with what ``keyscope export`` prints and fed by ``keyscope feed``."""
+    environment = {"KEYSCOPE_UPSTREAM_KEY": TEAMS_KEY}
+    with (
+        Live(
+            place.new_directory(), upstream=place.upstream.url, environment=environment, program=place.program
+        ) as live,
+        running_team(live, place.upstream, place.new_directory(), place.edit) as team,
+    ):
+        yield Front(team.port, live, place.upstream)
+
+
+@contextmanager
+def envoy_grpc(place: Place) -> Iterator[Front]:
+    """Envoy that asks over gRPC."""
+    port = free_port()
+    asked = ["--envoy-grpc", f"127.0.0.1:{port}"]
+    with (
+        Live(place.new_directory(), options=asked, program=place.program) as live,
+        running("envoy-grpc", place.upstream.url, port, place.new_directory(), place.edit) as url,
+    ):
+        yield Front(int(url.rpartition(":")[2]), live, place.upstream)
+
+
 GATES = (
     Gate("built-in", served()),
+    Gate("haproxy", engine, ("haproxy",)),
+    Gate("haproxy-fed", fed, ("haproxy",), f"Bearer {TEAMS_KEY}"),
     Gate("nginx", exported("nginx"), ("nginx",)),
     Gate("caddy", exported("caddy"), ("caddy",)),
     Gate("traefik", exported("traefik"), ("traefik",)),
     Gate("envoy", exported("envoy"), ("envoy",)),
+    Gate("envoy-grpc", envoy_grpc, ("envoy",)),
 )
 GATE = {gate.name: gate for gate in GATES}

@@ -5,96 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import httpx
 import pytest
 
 from tests.haproxy.inside import until
 from tests.haproxy.many import minted
-from tests.live import Live, free_port
-from tests.programs import program, requires_program
+from tests.haproxy.team import KEYSCOPE, Team, judges_alone, running_team
+from tests.live import Live
+from tests.programs import requires_program
 from tests.recorder import Recorder
-
-KEYSCOPE = [sys.executable, "-m", "keyscope"]
-UPSTREAM_KEY = "ak_of_the_upstream"
 
 pytestmark = requires_program("haproxy")
 
 
-class Team(NamedTuple):
-    """A team's HAProxy."""
-
-    port: int
-    pid: int
-    folder: Path
-    feeder: Callable[[], subprocess.Popen[bytes]]
-
-    def status(self, key: str, path: str = "/v1/devboxes", method: str = "GET") -> int:
-        headers = {"authorization": f"Bearer {key}"}
-        return httpx.request(
-            method, f"http://127.0.0.1:{self.port}{path}", headers=headers, trust_env=False
-        ).status_code
-
-
-@contextmanager
-def process(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("ab") as output:
-        started = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=output)
-    try:
-        yield started
-    finally:
-        started.terminate()
-        started.wait(30)
-
-
 @pytest.fixture
 def team(live: Live, upstream: Recorder, tmp_path: Path) -> Iterator[Team]:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        places = ["--directory", str(folder), "--socket", str(folder / "admin.sock")]
-        port = free_port()
-        pid_file = folder / "pid"
-
-        def feeder() -> subprocess.Popen[bytes]:
-            reload = ["--reload", f"sh -c 'kill -USR2 $(cat {pid_file})'"]
-            words = [*KEYSCOPE, "feed", "--database", f"sqlite:///{live.database}", *places, *reload]
-            return stack.enter_context(process(words, tmp_path / "feed.log"))
-
-        feeding = feeder()
-        until(lambda: (folder / "lease.map").exists())
-        where = ["--upstream", upstream.url, "--url", live.url, "--listen", f"127.0.0.1:{port}"]
-        text = subprocess.run([*KEYSCOPE, "export", "haproxy", *where, *places], capture_output=True, check=True).stdout
-        (folder / "haproxy.cfg").write_bytes(text)
-        command = [program("haproxy"), "-W", "-db", "-f", str(folder / "haproxy.cfg")]
-        key = {"KEYSCOPE_UPSTREAM_KEY": UPSTREAM_KEY}
-        haproxy = stack.enter_context(process(command, tmp_path / "haproxy.log", **key))
-        pid_file.write_text(str(haproxy.pid))
-        made = Team(port, haproxy.pid, folder, feeder)
-        until(lambda: is_up(port))
-        until(lambda: judges_alone(made, live, upstream))
+    with running_team(live, upstream, tmp_path) as made:
         yield made
-        assert feeding.poll() in (None, -signal.SIGKILL)
-
-
-def is_up(port: int) -> bool:
-    try:
-        return bool(httpx.get(f"http://127.0.0.1:{port}/keyscope/healthz", trust_env=False).status_code)
-    except httpx.TransportError:
-        return False
-
-
-def judges_alone(team: Team, live: Live, upstream: Recorder) -> bool:
-    """Whether HAProxy itself lets the first key through: then the upstream gets the key that HAProxy has."""
-    upstream.take()
-    assert team.status(live.first) == 200
-    [seen] = upstream.take()
-    return seen.all("authorization") == [f"Bearer {UPSTREAM_KEY}"]
 
 
 def test_it_judges_and_every_change_holds_for_the_next_request(team: Team, live: Live, upstream: Recorder) -> None:

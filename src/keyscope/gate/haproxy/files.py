@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from keyscope.authority.ports import Reader
-from keyscope.errors import InsufficientScope, InvalidToken, MissingCredential, Unavailable
+from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, MissingCredential, Unavailable
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.entries import is_alive, line, name_of
 from keyscope.gate.haproxy.routes import rows
@@ -23,12 +23,14 @@ from keyscope.wire.problem import Refusal, answer
 
 KEYS, ASK, CALLS, REFUSALS, LEASE = "keys.map", "ask.map", "calls.map", "refusals.map", "lease.map"
 MISSING, INVALID, LACKING, CLOSED = "missing.json", "invalid.json", "lacking.json", "closed.json"
+AUTHORITY = "authority.json"
 UNTIL, NUMBER = "until", "number"
 
 LACKING_SCOPE = Scope("needed_scope", Level.READ)
 """Stands for the scope that a refused call lacks, where HAProxy fills it in."""
 SCOPE_FORMAT = "%[var(txn.scope)]"
 
+_AUTHORITY = Fault(":authority", "send a host, and a port if need be, and nothing else")
 _OPERATION, _CALL = "OPERATION", "CALL"
 _FORMATS = {
     "%": "%%",
@@ -49,6 +51,7 @@ def write_all(directory: Path, reader: Reader, table: Table, now_ms: int) -> int
     _write(directory / MISSING, [answer(MissingCredential()).body.decode()])
     _write(directory / INVALID, [answer(InvalidToken()).body.decode()])
     _write(directory / CLOSED, [answer(Unavailable()).body.decode()])
+    _write(directory / AUTHORITY, [answer(BadRequest("authority", [_AUTHORITY])).body.decode()])
     _write(directory / LACKING, [_lacking()])
     return number
 
