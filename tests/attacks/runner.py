@@ -100,8 +100,8 @@ class Runner:
         self._upstream.partial.clear()
 
     def _send_marker(self) -> None:
-        secret = self._cast["valid-read"].secret
-        lines = [f"GET {MARKER} HTTP/1.1", f"Host: {self._host}", f"Authorization: Bearer {secret}"]
+        first = self._world.live.first
+        lines = [f"GET {MARKER} HTTP/1.1", f"Host: {self._host}", f"Authorization: Bearer {first}"]
         h1.exchange(self._port, "\r\n".join([*lines, "Connection: close", "", ""]).encode())
 
     def _with_upstream(self, outcome: Outcome) -> Outcome:
