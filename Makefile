@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
+BENCH := .venv/.bench
 
 export PYTHON
 
@@ -17,6 +18,9 @@ $(RUN): pyproject.toml requirements/run.txt scripts/venv.sh
 
 $(DEV): pyproject.toml requirements/dev.txt scripts/venv.sh
 	@scripts/venv.sh dev
+
+$(BENCH): $(DEV) requirements/bench.txt
+	@scripts/venv.sh bench
 
 install: $(RUN)  ## set up .venv with the keyscope command in it
 	@echo "Ready: .venv/bin/keyscope --help"
@@ -35,8 +39,9 @@ check: $(DEV)  ## lint, types, import floors, docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/house
 
-bench: $(DEV)  ## measure, each figure beside its ceiling or peer in the same run
-	$(BIN)/python -m bench
+bench: $(BENCH)  ## measure, each figure beside its ceiling or peer in the same run; ARGS="--quick" for a look
+	@scripts/programs.sh
+	$(BIN)/python -m bench $(ARGS)
 
 docs: $(DEV)  ## write the tables in docs/ anew from the code, and check the rest
 	$(BIN)/python -m scripts.docs

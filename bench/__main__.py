@@ -1,4 +1,4 @@
-"""``python -m bench [--quick] [--only PART]``: measure, print, and write ``bench/results``."""
+"""``python -m bench [--quick] [--only PART …]``: measure, print, and write ``bench/results``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import platform
 import sqlite3
 import sys
 import time
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from bench import authorize, decide, derived, gate, life, standards, start
-from bench.report import Part, markdown, write
+from bench import authorize, decide, derived, gate, libraries, life, proxies, standards, start
+from bench.report import Missing, Part, left_out, markdown, write
 
-PARTS: tuple[ModuleType, ...] = (decide, derived, life, authorize, gate, standards, start)
+PARTS: tuple[ModuleType, ...] = (decide, libraries, derived, life, authorize, proxies, gate, standards, start)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -30,22 +31,40 @@ def machine() -> dict[str, str]:
     }
 
 
+def _measured(module: ModuleType, quick: bool) -> Part:
+    """The part's rows; where it cannot be measured at all, one row that says why."""
+    print(f"measuring {module.NAME} …", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    try:
+        rows = module.run(quick)
+    except Missing as error:
+        rows = [left_out("all of it", error)]
+    about = " ".join((module.__doc__ or "").split())
+    return Part(module.NAME, about, rows, round(time.monotonic() - began, 1), getattr(module, "NOTES", "note"))
+
+
 def main() -> int:
     options = argparse.ArgumentParser(prog="bench")
-    options.add_argument("--quick", action="store_true", help="a look in a minute or two; nothing is written")
-    options.add_argument("--only", choices=[part.NAME for part in PARTS], help="one part alone; nothing is written")
+    options.add_argument("--quick", action="store_true", help="a look in a few minutes; nothing is written")
+    options.add_argument(
+        "--only", nargs="+", choices=[part.NAME for part in PARTS], help="these parts alone; nothing is written"
+    )
     asked = options.parse_args()
-    parts = []
+    parts, failed = [], []
     for module in PARTS:
-        if asked.only in (None, module.NAME):
-            print(f"measuring {module.NAME} …", file=sys.stderr, flush=True)
-            began = time.monotonic()
-            rows = module.run(asked.quick)
-            about = " ".join((module.__doc__ or "").split())
-            parts.append(Part(module.NAME, about, rows, round(time.monotonic() - began, 1)))
+        if asked.only is None or module.NAME in asked.only:
+            try:
+                parts.append(_measured(module, asked.quick))
+            except Exception:
+                # The other parts are worth having after half an hour; nothing is written, and the exit code says it.
+                traceback.print_exc()
+                failed.append(module.NAME)
     print(markdown(parts, machine(), asked.quick))
+    if failed:
+        print(f"failed, so nothing is written: {', '.join(failed)}", file=sys.stderr)
+        return 1
     if asked.only is None and not asked.quick:
-        write(RESULTS, parts, machine())
+        write(RESULTS, parts, machine(), [])
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from bench import keys
 from bench.processes import LOAD_CORE, pinned
+from bench.report import Missing
 
 KEYS_IN_TURN = 64
 _SCRIPT = Path(__file__).parent / "programs" / "rotate.lua"
@@ -29,7 +30,7 @@ class Load(NamedTuple):
 
 def require_wrk() -> None:
     if shutil.which("wrk") is None:
-        raise SystemExit("the bench needs wrk (Debian: apt-get install wrk)")
+        raise Missing("needs wrk (Debian: apt-get install wrk)")
 
 
 def key_file(directory: Path, count: int = KEYS_IN_TURN) -> Path:
@@ -40,10 +41,20 @@ def key_file(directory: Path, count: int = KEYS_IN_TURN) -> Path:
 
 
 def wrk(
-    url: str, path: str, keys_in: Path, *, headers: Sequence[str] = (), connections: int = 32, seconds: int
+    url: str,
+    path: str,
+    keys_in: Path,
+    *,
+    headers: Sequence[str] = (),
+    paths: int = 1,
+    connections: int = 32,
+    seconds: int,
 ) -> Load:
-    """Send GETs for so long. Anything but 2xx answers is an error of the measurement."""
-    return _run(_SCRIPT, url, [path, str(keys_in), *headers], connections, seconds)
+    """Send GETs for so long, with the keys of a file in turn and so many paths in turn: in ``path`` ``{n}`` counts.
+
+    Anything but 2xx answers is an error of the measurement.
+    """
+    return _run(_SCRIPT, url, [path, str(keys_in), str(paths), *headers], connections, seconds)
 
 
 def post(
