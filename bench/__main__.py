@@ -13,10 +13,36 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from bench import authorize, decide, derived, gate, libraries, life, proxies, standards, start
+from bench import (
+    authorize,
+    decide,
+    derived,
+    gate,
+    haproxy,
+    libraries,
+    life,
+    middleware,
+    proxies,
+    scale,
+    standards,
+    start,
+)
 from bench.report import Missing, Part, left_out, markdown, write
 
-PARTS: tuple[ModuleType, ...] = (decide, libraries, derived, life, authorize, proxies, gate, standards, start)
+PARTS: tuple[ModuleType, ...] = (
+    decide,
+    libraries,
+    derived,
+    life,
+    authorize,
+    proxies,
+    haproxy,
+    middleware,
+    gate,
+    standards,
+    start,
+    scale,
+)
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -7,6 +7,7 @@ that core too, and run with exactly what ``keyscope export`` prints.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -88,9 +89,12 @@ def engine(around: Around) -> Iterator[Served]:
     require_engine()
     place, port = _place(around, "engine"), free_port()
     command = engine_command(keys.a_copy(around.key_count, place), port, around.upstream)
-    environment = {"KEYSCOPE_UPSTREAM_KEY": UPSTREAM_KEY}
-    with running(command, port, place / "log", directory=place, environment=environment) as server:
+    with running(command, port, place / "log", directory=place, environment=engine_environment()) as server:
         yield _ready(Served(server.url, (server.pid,)))
+
+
+def engine_environment() -> dict[str, str]:
+    return {**os.environ, "KEYSCOPE_UPSTREAM_KEY": UPSTREAM_KEY}
 
 
 def engine_command(database: Path, port: int, upstream: str) -> list[str]:
@@ -126,8 +130,8 @@ def _ready(served: Served) -> Served:
         time.sleep(0.05)
 
 
-def _ask(proxy: str, name: str, title: str, target: Target = Target()) -> Gate:
-    return Gate(name, partial(_asking, proxy), f"plain {title}", target)
+def _ask(proxy: str, name: str, title: str, *target: Target) -> Gate:
+    return Gate(name, partial(_asking, proxy), f"plain {title}", *target)
 
 
 PLAIN = tuple(
