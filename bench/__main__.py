@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import sqlite3
+import subprocess
 import sys
 import time
 import traceback
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+
+from scripts.programs import find_program
 
 from bench import (
     authorize,
@@ -27,6 +31,7 @@ from bench import (
     standards,
     start,
 )
+from bench.plots import draw
 from bench.report import Missing, Part, left_out, markdown, write
 
 PARTS: tuple[ModuleType, ...] = (
@@ -43,6 +48,16 @@ PARTS: tuple[ModuleType, ...] = (
     start,
     scale,
 )
+_PROGRAMS = {
+    "nginx": "-v",
+    "haproxy": "-v",
+    "envoy": "--version",
+    "caddy": "version",
+    "traefik": "version",
+    "wrk": "-v",
+    "node": "--version",
+}
+"""How each is asked for its version."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -54,7 +69,18 @@ def machine() -> dict[str, str]:
         "Machine": f"{os.cpu_count()} cores, {', '.join(sorted(models))}, {platform.system()} {platform.release()}",
         "Python": f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         "Versions": ", ".join(f"{name} {version(name)}" for name in ("keyscope", "granian", "aiohttp", "uvloop")),
+        "Programs": ", ".join(f"{name} {said}" for name in _PROGRAMS if (said := _version(name))),
     }
+
+
+def _version(name: str) -> str:
+    """What the program says of its version; nothing where it is not installed."""
+    found = find_program(name)
+    if found is None:
+        return ""
+    done = subprocess.run([found, _PROGRAMS[name]], capture_output=True, text=True, check=False)
+    number = re.search(r"\d+\.\d+(?:\.\d+)?", done.stdout + done.stderr)
+    return number[0] if number else "of an unknown version"
 
 
 def _measured(module: ModuleType, quick: bool) -> Part:
@@ -71,10 +97,10 @@ def _measured(module: ModuleType, quick: bool) -> Part:
 
 def main() -> int:
     options = argparse.ArgumentParser(prog="bench")
-    options.add_argument("--quick", action="store_true", help="a look in a few minutes; nothing is written")
-    options.add_argument(
-        "--only", nargs="+", choices=[part.NAME for part in PARTS], help="these parts alone; nothing is written"
-    )
+    names = [part.NAME for part in PARTS]
+    options.add_argument("--quick", action="store_true", help="a look in a few minutes; bench/results stays as it is")
+    options.add_argument("--only", nargs="+", choices=names, help="these parts alone; bench/results stays as it is")
+    options.add_argument("--into", type=Path, help="write here, whatever was measured")
     asked = options.parse_args()
     parts, failed = [], []
     for module in PARTS:
@@ -89,9 +115,18 @@ def main() -> int:
     if failed:
         print(f"failed, so nothing is written: {', '.join(failed)}", file=sys.stderr)
         return 1
-    if asked.only is None and not asked.quick:
-        write(RESULTS, parts, machine(), [])
+    into = asked.into or (RESULTS if asked.only is None and not asked.quick else None)
+    if into is not None:
+        write(into, parts, machine(), _plots(parts, into), quick=asked.quick)
     return 0
+
+
+def _plots(parts: list[Part], into: Path) -> list[str]:
+    try:
+        return draw(parts, into)
+    except Missing as error:
+        print(f"no plots: {error}", file=sys.stderr)
+        return []
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def run(quick: bool) -> list[Row]:
     require_wrk()
     gates.require_engine()
     many = 100_000 if quick else 1_000_000
-    rounds, seconds, cycles = (2, 1, 50) if quick else (5, 3, 1_000)
+    rounds, seconds, cycles = (2, 1, 50) if quick else (7, 3, 1_000)
     return [
         *_load(100_000, 64, 1, rounds, seconds, at_least(0.75)),
         *_load(many, 20_000, _PATHS, rounds, seconds, at_least(0.6)),

@@ -16,6 +16,7 @@ from bench.report import Missing
 KEYS_IN_TURN = 64
 _SCRIPT = Path(__file__).parent / "programs" / "rotate.lua"
 _ASKING = Path(__file__).parent / "programs" / "ask.lua"
+_REPLAYING = Path(__file__).parent / "programs" / "replay.lua"
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -26,6 +27,10 @@ class Load(NamedTuple):
     per_s: float
     p50_ms: float
     p99_ms: float
+
+
+class Refused(Exception):
+    """Answers under load that were not a yes."""
 
 
 def require_wrk() -> None:
@@ -71,12 +76,30 @@ def post(
     return _run(_ASKING, url, [path, str(bodies), content_type, *headers], connections, seconds)
 
 
+def replay(url: str, requests: Path, status: int, pattern: str, *, connections: int, seconds: int) -> Load:
+    """Send the requests of a file for so long. Raises Refused if an answer lacks this status, or this in its body."""
+    arguments = [str(requests), str(status), *([pattern] if pattern else [])]
+    said = _said(_REPLAYING, url, arguments, connections, seconds)
+    refused = int(_found(r"refused: (\d+)", said))
+    if refused or "Socket errors" in said:
+        raise Refused(f"{refused} answers under load were no yes:\n{said}")
+    return _load(said)
+
+
 def _run(script: Path, url: str, arguments: Sequence[str], connections: int, seconds: int) -> Load:
-    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(script), url]
-    command = pinned(LOAD_CORE, ["wrk", *options, "--", *arguments])
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said = _said(script, url, arguments, connections, seconds)
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"wrk saw errors:\n{said}")
+    return _load(said)
+
+
+def _said(script: Path, url: str, arguments: Sequence[str], connections: int, seconds: int) -> str:
+    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(script), url]
+    command = pinned(LOAD_CORE, ["wrk", *options, "--", *arguments])
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _load(said: str) -> Load:
     requests = int(_found(r"(\d+) requests in", said))
     per_s = float(_found(r"Requests/sec:\s+([\d.]+)", said))
     return Load(requests, per_s, _latency("50%", said), _latency("99%", said))

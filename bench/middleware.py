@@ -44,7 +44,7 @@ def run(quick: bool) -> list[Row]:
             for kind in ("bare", "guarded")
         }
         ask = partial(wrk, path=_PATH, keys_in=key_file(Path(name)))
-        found = measured(ask, there, *((2, 1) if quick else (5, 3)))
+        found = measured(ask, there, *((2, 1) if quick else (7, 3)))
     return [row for server in _SERVERS for row in _rows(server, found)]
 
 

@@ -46,7 +46,7 @@ def run(quick: bool) -> list[Row]:
         with _around(place) as around, contextlib.ExitStack() as stack:
             there, absent = started((*gates.PLAIN, *gates.GATES), around, stack)
             ask = partial(wrk, path=PATH, keys_in=key_file(place))
-            found = measured(ask, there, *((2, 1) if quick else (5, 3)))
+            found = measured(ask, there, *((2, 1) if quick else (7, 3)))
         compared = [gate for gate in gates.GATES if gate.name in there and gate.ceiling in there]
         return [*_plain_rows(found, there), *(row for gate in compared for row in gate_rows(gate, found)), *absent]
 

@@ -114,9 +114,11 @@ def _table(part: Part) -> list[str]:
     return lines + [f"| {row.what} | {row.shown} | {row.aim} | {row.verdict} |" for row in part.rows]
 
 
-def write(directory: Path, parts: list[Part], machine: dict[str, str], plots: Iterable[str]) -> None:
-    """``results.md`` and ``results.json`` of a full run."""
+def write(
+    directory: Path, parts: list[Part], machine: dict[str, str], plots: Iterable[str], *, quick: bool = False
+) -> None:
+    """``results.md`` and ``results.json`` of a run, beside its plots."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "results.md").write_text(markdown(parts, machine, quick=False, plots=plots))
+    (directory / "results.md").write_text(markdown(parts, machine, quick=quick, plots=plots))
     content = {"machine": machine, "parts": parts}
     (directory / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

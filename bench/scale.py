@@ -37,8 +37,8 @@ _CURVES = {
     "start to the first judged call": ("s", False),
     "verify + authorise, hot key": ("µs", True),
     "verify + authorise, cold key": ("µs", True),
-    "revoke answered, until the next use is refused, p50": ("ms", True),
-    "revoke answered, until the next use is refused, p99": ("ms", True),
+    "revoke answered to use refused, p50": ("ms", True),
+    "revoke answered to use refused, p99": ("ms", True),
 }
 """By curve its unit, and whether it follows the logarithm of the number of keys rather than the number."""
 
@@ -120,7 +120,7 @@ def _as_server(database: Path, size: int, quick: bool) -> dict[str, float]:
     return {
         "memory of the server": median(memory),
         "start to the first judged call": median(took),
-        "revoke answered, until the next use is refused, p50": median(refused),
-        "revoke answered, until the next use is refused, p99": percentile(refused, 0.99),
+        "revoke answered to use refused, p50": median(refused),
+        "revoke answered to use refused, p99": percentile(refused, 0.99),
         "accepted": float(sum(cycle.accepted for cycle in cycles)),
     }
