@@ -101,13 +101,15 @@ def _said(script: Path, url: str, arguments: Sequence[str], connections: int, se
 
 def _load(said: str) -> Load:
     requests = int(_found(r"(\d+) requests in", said))
+    if not requests:
+        raise RuntimeError(f"nothing was answered:\n{said}")
     per_s = float(_found(r"Requests/sec:\s+([\d.]+)", said))
     return Load(requests, per_s, _latency("50%", said), _latency("99%", said))
 
 
 def _latency(part: str, said: str) -> float:
     """Of a line like ``     50%  103.00us``."""
-    shown = _found(rf"(?m)^\s+{part}\s+([\d.]+[mu]?s)$", said)
+    shown = _found(rf"(?m)^\s+{part}\s+([\d.]+[mu]?s) *$", said)
     number = shown.rstrip("mus")
     return float(number) * _UNITS[shown.removeprefix(number)]
 

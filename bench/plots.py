@@ -63,7 +63,7 @@ def _is_ratio(row: Row) -> bool:
 
 
 def _bars(pyplot: Any, rows: Sequence[Row], about: str, *, beside: bool) -> Any:
-    """The rows from the top, a target as a mark; ``beside`` others, only Keyscope's in colour, on a logarithmic axis."""
+    """The rows from the top, a target as a mark; ``beside`` others, Keyscope's alone in colour, on a log axis."""
     figure, axes = pyplot.subplots(figsize=(_WIDTH_IN, 0.8 + _BAR_IN * len(rows)))
     names, values = [row.what for row in rows], [row.value or 0 for row in rows]
     colours = [_OTHERS if beside and not name.startswith("Keyscope") else _OURS for name in names]

@@ -1,4 +1,4 @@
-"""What the bench says about its rows: missed and left out are said, and nothing that was not measured looks measured."""
+"""What the bench says about its rows: missed and left out are said, and what was not measured never looks measured."""
 
 from __future__ import annotations
 
