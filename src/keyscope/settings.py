@@ -23,6 +23,9 @@ Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSCOPE_"
 
+BUILT_IN, HAPROXY = "builtin", "haproxy"
+"""The engines."""
+
 
 class Setting(Struct, frozen=True):
     """One setting. ``parse`` turns its text into a value or raises ValueError with a sentence for people."""
@@ -50,6 +53,8 @@ class Settings(Struct, frozen=True):
     database: str
     policy: str
     upstream: str | None
+    engine: str
+    engine_threads: int
     workers: int
     forward_auth_peers: tuple[Network, ...]
     max_header_bytes: int
@@ -176,6 +181,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, or memory://."),
     Setting("policy", "runloop", _given, "The policy: runloop, github-issues, or a file."),
     Setting("upstream", "", _origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),
+    Setting(
+        "engine", BUILT_IN, _one_of(BUILT_IN, HAPROXY), "What faces the callers: builtin, or haproxy, which judges."
+    ),
+    Setting("engine_threads", "0", _whole(0, 64), "Threads of the HAProxy engine; 0 for as many as there are cores."),
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
     Setting("max_header_bytes", "16384", _whole(1024, 65536), "Largest request head, in bytes."),
@@ -234,6 +243,12 @@ def _together(values: Mapping[str, Any]) -> list[Fault]:
     """Settings that are good alone and not together."""
     if values.get("database") == "memory://" and values.get("workers", 1) > 1:
         return [Fault("--workers", "several workers cannot share memory://; use sqlite:///FILE")]
+    if values.get("engine") == HAPROXY and values.get("database") == "memory://":
+        return [Fault("--engine", "HAProxy reads the keys from a database; use sqlite:///FILE")]
+    if values.get("engine") == HAPROXY and values.get("upstream", "") is None:
+        return [Fault("--upstream", "the HAProxy engine needs an API behind it; set its origin")]
+    if values.get("engine") == HAPROXY and urlsplit(values.get("upstream") or "").path:
+        return [Fault("--upstream", "the HAProxy engine takes an origin without a path, like https://api.example.com")]
     if values.get("upstream_key") is not None and values.get("upstream", "") is None:
         return [Fault("--upstream", "KEYSCOPE_UPSTREAM_KEY is set and the upstream is not; set both or neither")]
     return []

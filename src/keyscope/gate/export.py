@@ -1,11 +1,13 @@
 """Configurations for proxies that ask Keyscope (forward-auth), filled in from the templates in ``exports/``.
 
-In a template ``@NAME@`` stands for a value, and a line that starts with ``@https@`` is kept only for an https upstream.
+In a template ``@NAME@`` stands for a value, and a line that starts with a word like ``@https@`` is kept only where the
+word applies: there, for an https upstream.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from urllib.parse import urlsplit
 
@@ -17,7 +19,8 @@ TEMPLATES = {"nginx": "nginx.conf", "caddy": "Caddyfile", "traefik": "traefik.ya
 _PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?", re.ASCII)
 _MARK = re.compile(r"@([A-Z_]+)@")
-_HTTPS_ONLY = "@https@"
+_CONDITION = re.compile(r"@([a-z]+)@")
+HTTPS = "https"
 
 
 class Origin(Struct, frozen=True):
@@ -55,13 +58,15 @@ class Origin(Struct, frozen=True):
 
 def export(proxy: str, *, upstream: Origin, keyscope: Origin, listen: Origin) -> str:
     """The configuration with which this proxy listens, asks and sends on, ready to use."""
-    template = files("keyscope.gate").joinpath("exports", TEMPLATES[proxy]).read_text("utf-8")
-    if upstream.scheme == "https":
-        lines = [line.removeprefix(_HTTPS_ONLY) for line in template.splitlines()]
-    else:
-        lines = [line for line in template.splitlines() if not line.startswith(_HTTPS_ONLY)]
     values = {**_values("UPSTREAM", upstream), **_values("KEYSCOPE", keyscope), **_values("LISTEN", listen)}
-    return _MARK.sub(lambda mark: values[mark[1]], "\n".join([*lines, ""]))
+    return filled(TEMPLATES[proxy], values, {HTTPS} if upstream.scheme == HTTPS else ())
+
+
+def filled(template: str, values: Mapping[str, str], applies: Collection[str]) -> str:
+    """A template with its values, and only the lines whose word applies."""
+    text = files("keyscope.gate").joinpath("exports", template).read_text("utf-8")
+    lines = [line for line in text.splitlines() if (word := _CONDITION.match(line)) is None or word[1] in applies]
+    return _MARK.sub(lambda mark: values[mark[1]], "\n".join([*(_CONDITION.sub("", line, 1) for line in lines), ""]))
 
 
 def _values(name: str, origin: Origin) -> dict[str, str]:

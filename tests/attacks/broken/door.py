@@ -227,7 +227,7 @@ def _() -> None:
 @broken("the caller's key goes to the upstream", "ctl-001")
 def _() -> None:
     headers = keyscope.gate.headers
-    swap(headers, "_NEVER_INWARD", headers._NEVER_INWARD - {b"authorization"})
+    swap(headers, "NEVER_INWARD", headers.NEVER_INWARD - {b"authorization"})
 
 
 @broken("forward-auth reads the headers of two dialects", "hdr-030:forward-auth", "hdr-034:forward-auth")
