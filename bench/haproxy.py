@@ -19,10 +19,10 @@ from statistics import median
 
 from bench import gates, keys, nginx, revocation
 from bench.connection import until_allowed
-from bench.gates import PLAIN_HAPROXY, Around, Gate
+from bench.gates import PLAIN_HAPROXY, Around, Gate, Served
 from bench.load import Load, key_file, require_wrk, wrk
 from bench.measure import ratios
-from bench.processes import SERVER_CORE, Running, anonymous_mib, free_port, pinned
+from bench.processes import SERVER_CORE, Running, anonymous_mib, cpu_s, free_port, pinned
 from bench.proxies import PER_CPU, Found, measured, started
 from bench.report import Row, Target, at_least, at_most, known
 
@@ -57,7 +57,18 @@ def _load(key_count: int, in_play: int, paths: int, rounds: int, seconds: int, t
         there, _ = started((PLAIN_HAPROXY, _ENGINE), around, stack)
         ask: partial[Load] = partial(wrk, path=path, keys_in=key_file(Path(name), in_play), paths=paths)
         found = measured(ask, there, rounds, seconds)
-    return _rows(f"{key_count:,} keys, {in_play:,} in play on {paths:,} paths", found, target, paths == 1)
+        outside = _outside(ask, there[_ENGINE.name], seconds)
+    what = f"{key_count:,} keys, {in_play:,} in play on {'one path' if paths == 1 else f'{paths:,} paths'}"
+    share = Row(f"{what}: of the engine's processor time, outside HAProxy", outside, "%", known())
+    return [*_rows(what, found, target, paths == 1), share]
+
+
+def _outside(ask: partial[Load], served: Served, seconds: int) -> float:
+    """The percentage that Keyscope's own process takes while HAProxy judges."""
+    [pid] = served.pids
+    own, all_ = cpu_s(pid, below=False), cpu_s(pid)
+    ask(served.url, seconds=seconds)
+    return 100 * (cpu_s(pid, below=False) - own) / (cpu_s(pid) - all_)
 
 
 def _rows(what: str, found: Found, target: Target, alone: bool) -> list[Row]:

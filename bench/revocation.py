@@ -30,6 +30,8 @@ class Cycle(NamedTuple):
     revoke_ms: float
     refused_ms: float
     """From the answer to the revocation to the first refusal."""
+    again_ms: float
+    """The same call once more, refused again: what of ``refused_ms`` is the call itself."""
     accepted: int
 
 
@@ -47,6 +49,7 @@ def rows(found: list[Cycle], refused_bound_ms: float | None = None) -> list[Row]
         ("mint answered, until the key is taken", [cycle.usable_ms for cycle in found], known()),
         ("revoke, until it is answered", [cycle.revoke_ms for cycle in found], known()),
         ("revoke answered, until the next use is refused", [cycle.refused_ms for cycle in found], target),
+        ("the same call refused once more", [cycle.again_ms for cycle in found], known()),
     )
     return [
         row
@@ -73,11 +76,14 @@ def _cycle(managing: Connection, using: Connection, path: str) -> Cycle:
         raise RuntimeError(f"a revocation was answered {reply.status} {reply.body[:500]!r}")
     accepted = _uses_until(using, path, made["key_secret"], 401)
     refused = time.perf_counter()
+    using.ask("GET", path, made["key_secret"])
+    again = time.perf_counter()
     return Cycle(
         mint_ms=(minted - began) * 1000,
         usable_ms=(taken - minted) * 1000,
         revoke_ms=(revoked - taken) * 1000,
         refused_ms=(refused - revoked) * 1000,
+        again_ms=(again - refused) * 1000,
         accepted=accepted,
     )
 
