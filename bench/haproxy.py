@@ -64,11 +64,11 @@ def _load(key_count: int, in_play: int, paths: int, rounds: int, seconds: int, t
 
 
 def _outside(ask: partial[Load], served: Served, seconds: int) -> float:
-    """The percentage that Keyscope's own process takes while HAProxy judges."""
+    """The percentage that Keyscope's own processes take while HAProxy judges."""
     [pid] = served.pids
-    own, all_ = cpu_s(pid, below=False), cpu_s(pid)
+    own, everything = cpu_s(pid, but="haproxy"), cpu_s(pid)
     ask(served.url, seconds=seconds)
-    return 100 * (cpu_s(pid, below=False) - own) / (cpu_s(pid) - all_)
+    return 100 * (cpu_s(pid, but="haproxy") - own) / (cpu_s(pid) - everything)
 
 
 def _rows(what: str, found: Found, target: Target, alone: bool) -> list[Row]:

@@ -101,11 +101,14 @@ def program(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", f"bench.programs.{name}", *arguments]
 
 
-def cpu_s(pid: int, *, below: bool = True) -> float:
-    """The processor time that the process has used, and everything ``below`` it."""
+def cpu_s(pid: int, *, but: str = "") -> float:
+    """The processor time that the process and everything below it have used, without the programs of one name."""
     ticks = 0
-    for one in _tree(pid) if below else (pid,):
-        after_name = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+    for one in _tree(pid):
+        before, _, after = Path(f"/proc/{one}/stat").read_text().rpartition(")")
+        after_name = after.split()
+        if before.partition("(")[2] == but:
+            continue
         ticks += int(after_name[11]) + int(after_name[12])  # utime and stime, proc(5)
     return ticks / os.sysconf("SC_CLK_TCK")
 
