@@ -10,6 +10,7 @@ import logging
 
 from keyscope.api.app import Management, is_own
 from keyscope.api.caller import Desk
+from keyscope.api.feed import Feed
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
 from keyscope.authority.lifecycle import Lifecycle
@@ -57,6 +58,7 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
         )
         self._websockets = WebSocketGate(self.verifier, upstream)
+        self.feed = Feed(store, self.index, clock)
         limits = settings.limits
         desk = Desk(
             verifier=self.verifier,
@@ -67,6 +69,7 @@ class Application:
             panic=Panic(store, clock),
             rules=AccountRules(store, clock),
             store=store,
+            feed=self.feed,
             clock=clock,
             policy=policy,
             public_url=settings.public_url,

@@ -28,7 +28,8 @@
     ├── NotImplementedMethod
     ├── Conflict                    the same request id with another body
     ├── Unavailable                 the authority cannot decide; the gate stays closed
-    │   └── StoreUnavailable
+    │   ├── StoreUnavailable
+    │   └── TooManyStreams          as many follow the changes as one process serves
     ├── UpstreamFailure             the API behind the gate
     │   ├── UpstreamUnreachable
     │   ├── UpstreamTimeout
@@ -258,6 +259,13 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
     message = "The key database cannot be used at the moment, so nothing is let through. The log says why."
+
+
+class TooManyStreams(Unavailable):
+    """Streams of changes stay open, so a process serves a bounded number of them, and of one account a part of it."""
+
+    code = "too_many_streams"
+    message = "Too many streams of changes are open. Close one that is not needed, or try again."
 
 
 class UpstreamFailure(KeyscopeError):

@@ -126,16 +126,17 @@ async def _run_server(
         background.append(asyncio.create_task(_announce(settings)))
     serving = asyncio.create_task(server.serve())
     try:
-        await _until_stopped(server, serving)
+        await _until_stopped(server, serving, application)
     finally:
         for task in background:
             task.cancel()
         await _record(application, store)
 
 
-async def _until_stopped(server: Server, serving: asyncio.Task[None]) -> None:
+async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Application) -> None:
     while not serving.done() and not server.interrupt_signal:
         await asyncio.wait({serving}, timeout=0.1)
+    application.feed.close()  # streams have no end of their own, and a stop waits for every answer
     done, _ = await asyncio.wait({serving}, timeout=DRAIN_S)
     if not done:
         serving.cancel()

@@ -34,6 +34,7 @@ MANAGEMENT = {
     "revokeDerivedAPIKey": ("POST /v1/apikeys/{id}/derived/{derived_id}/revoke", "account:write"),
     "endKeys": ("POST /keyscope/panic", "account:write"),
     "verifyKey": ("POST /keyscope/verify", "account:read"),
+    "followChanges": ("GET /keyscope/changes", "account:read"),
     "getRules": ("GET /keyscope/rules", "account:read"),
     "replaceRules": ("POST /keyscope/rules", "account:write"),
     "introspectToken": ("POST /keyscope/introspect", "account:read"),

@@ -9,6 +9,7 @@ import click
 from keyscope import __version__
 from keyscope.cli.ask import can, me
 from keyscope.cli.attenuate import attenuate
+from keyscope.cli.changes import changes
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
 from keyscope.cli.export import export
@@ -33,7 +34,7 @@ def root() -> None:
     """
 
 
-for command in (serve, keys, rules, presets, attenuate, panic, me, can, policy, export, doctor, completion):
+for command in (serve, keys, rules, presets, attenuate, panic, me, can, changes, policy, export, doctor, completion):
     root.add_command(command)
 
 

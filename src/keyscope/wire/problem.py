@@ -48,6 +48,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamUnreachable: HTTPStatus.BAD_GATEWAY,
     errors.UpstreamTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.NoUpstream: HTTPStatus.BAD_GATEWAY,

@@ -1,0 +1,1 @@
+"""For programs that ask a Keyscope server: the stream of changes, read."""
