@@ -81,8 +81,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "store.open",
     ),
     (
-        "client",
         "client.events",
+        "client.answers",
+        "client.cache",
+        "client.verifiers",
+        "client",
         "wire",
         "wire.bearer",
         "wire.codec",

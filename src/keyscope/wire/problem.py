@@ -49,6 +49,8 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.AuthorityUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.AuthorityRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamUnreachable: HTTPStatus.BAD_GATEWAY,
     errors.UpstreamTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.NoUpstream: HTTPStatus.BAD_GATEWAY,
