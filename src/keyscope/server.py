@@ -26,12 +26,14 @@ from granian.server.embed import Server
 from keyscope import __version__
 from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
-from keyscope.authority.ports import Store, Writer
+from keyscope.authority.ports import Store
 from keyscope.errors import ConfigurationError, Fault, KeyscopeError
+from keyscope.gate.upkeep import record
 from keyscope.gate.upstream import Upstream
 from keyscope.policy.check import require_sound
-from keyscope.policy.document import Policy, load
+from keyscope.policy.document import Policy
 from keyscope.policy.own import with_own_operations
+from keyscope.policy.sources import load_any
 from keyscope.settings import Settings, parse_settings
 from keyscope.silent import close_silent
 from keyscope.store.open import open_store
@@ -50,7 +52,7 @@ _STREAMS = 100
 
 def load_policy(source: str) -> Policy:
     """The policy with Keyscope's own operations. Raises ConfigurationError if it does not pass the lint."""
-    policy = with_own_operations(load(source))
+    policy = with_own_operations(load_any(source))
     require_sound(policy)
     return policy
 
@@ -130,7 +132,7 @@ async def _run_server(
     finally:
         for task in background:
             task.cancel()
-        await _record(application, store)
+        await record(application.verifier, store)
 
 
 async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Application) -> None:
@@ -208,25 +210,7 @@ async def _suspend_idle(store: Store) -> None:
 async def _record_uses(application: Application, store: Store) -> None:
     while True:
         await asyncio.sleep(RECORD_EVERY_S)
-        await _record(application, store)
-
-
-async def _record(application: Application, store: Store) -> None:
-    """Write down when keys were last used, beside the hot path. Losing some of it is no fault."""
-    verifier = application.verifier
-    used, verifier.used = verifier.used, {}
-    dead = verifier.dead.take()
-    if not (used or dead):
-        return
-
-    def work(writer: Writer) -> None:
-        writer.record_use(used)
-        verifier.dead.write(writer, dead)
-
-    try:
-        await asyncio.to_thread(store.write, work)
-    except KeyscopeError as error:
-        log.warning("last uses were not recorded: %s", error.detail)
+        await record(application.verifier, store)
 
 
 def _supervise(settings: Settings, options: Mapping[str, str | None]) -> int:
