@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from keyscope.errors import BadTarget, ConfigurationError, Fault, Unavailable
 from keyscope.gate.faults import refused
-from keyscope.gate.judge import Caller, Judge, Pending, Verdict
+from keyscope.gate.judge import Caller, Judge, Pending
 from keyscope.model.token import Kind, format_token
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.body import read_json_bytes
@@ -72,11 +72,14 @@ class Middleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("raw_path") in self._exempt:
-            return await self.app(_seen(scope, None), receive, send)
+            _show(scope, None)
+            return await self.app(scope, receive, send)
         talk = Conversation(scope, receive, send)
         try:
             call = self._read(scope)
-            verdict = await self._admit(call)
+            if not self._is_ready:
+                await self._begin()
+            verdict = await self._judge.admit(call)
             if isinstance(verdict, Pending):
                 raw = await read_json_bytes(talk.receive, call.headers, self._max_body_bytes, self._body_timeout_s)
                 verdict = await verdict.settle(decode_strict(raw) if raw else None)
@@ -84,19 +87,23 @@ class Middleware:
         except Exception as error:
             verdict = refused(error)
         if isinstance(verdict, Caller):
-            return await self.app(_seen(scope, verdict), receive, send)
+            _show(scope, verdict)
+            return await self.app(scope, receive, send)
         return await send_answer(talk.send, _refusal(verdict))
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judged as the GET that opens it. What its policy row says of a body cannot hold: there is none."""
         try:
-            verdict = await self._admit(self._read(scope))
+            call = self._read(scope)
+            await self._begin()
+            verdict = await self._judge.admit(call)
             if isinstance(verdict, Pending):
                 verdict = await verdict.settle(None)
         except Exception as error:
             verdict = refused(error)
         if isinstance(verdict, Caller):
-            await self.app(_seen(scope, verdict), receive, send)
+            _show(scope, verdict)
+            await self.app(scope, receive, send)
         elif "websocket.http.response" in scope.get("extensions", ()):
             await refuse_websocket(send, _refusal(verdict))
         else:
@@ -134,11 +141,6 @@ class Middleware:
         if path != call.path and path != unquote(call.path, errors="strict"):
             raise BadTarget("two paths", [Fault("target", "the server reads it in two ways")])
         return call
-
-    async def _admit(self, call: Call) -> Verdict | Pending:
-        if not self._is_ready:
-            await self._begin()
-        return await self._judge.admit(call)
 
     async def _begin(self) -> None:
         """Open, once, and see that what nobody allowed is refused. Raises KeyscopeError."""
@@ -180,10 +182,13 @@ def _exempt(path: str) -> bytes:
     return raw
 
 
-def _seen(scope: Mapping[str, Any], caller: Caller | None) -> Scope:
-    """The scope as the application sees it. Names with an underscore are hidden: some programs read it as a dash."""
-    headers = [header for header in scope["headers"] if header[0] not in _HIDDEN and b"_" not in header[0]]
-    return {**scope, "headers": headers, CALLER: caller}
+def _show(scope: Scope, caller: Caller | None) -> None:
+    """Make of the server's scope the application's. It is each request's own, so it is changed rather than copied.
+
+    Names with an underscore are hidden: some programs read it as a dash.
+    """
+    scope["headers"] = [header for header in scope["headers"] if header[0] not in _HIDDEN and b"_" not in header[0]]
+    scope[CALLER] = caller
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:

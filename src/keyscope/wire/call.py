@@ -43,7 +43,8 @@ def read_call(scope: Mapping[str, Any], max_header_bytes: int) -> Call:
         raise NotImplementedMethod(repr(method[:32]))
     _check_head(headers, max_header_bytes, scope.get("http_version", "1.1"))
     query: bytes = scope["query_string"]
-    check_query(query)
+    if query:
+        check_query(query)
     path = canonical_path(scope["raw_path"])
     return Call(method=method, path=path, query=query, headers=headers, peer=peer_of(scope))
 
