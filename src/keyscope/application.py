@@ -10,6 +10,7 @@ import logging
 
 from keyscope.api.app import Management
 from keyscope.api.caller import Desk
+from keyscope.api.feed import Feed
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
 from keyscope.authority.lifecycle import Lifecycle
@@ -18,9 +19,11 @@ from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.verify import Verifier
-from keyscope.errors import InternalError, KeyscopeError, NotFound, Unavailable
+from keyscope.errors import NotFound
+from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
+from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
 from keyscope.policy.document import Policy
@@ -58,6 +61,7 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
         )
         self._websockets = WebSocketGate(self.verifier, upstream)
+        self.feed = Feed(store, self.index, clock)
         limits = settings.limits
         desk = Desk(
             verifier=self.verifier,
@@ -68,6 +72,7 @@ class Application:
             panic=Panic(store, clock),
             rules=AccountRules(store, clock),
             store=store,
+            feed=self.feed,
             clock=clock,
             policy=policy,
             public_url=settings.public_url,
@@ -96,7 +101,7 @@ class Application:
             if talk.started:
                 log.error("a request failed after its answer had begun", exc_info=error)
                 return  # without the last message the server cuts the connection
-            await send_answer(talk.send, _refused(error))
+            await send_answer(talk.send, refused(error))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = read_call(scope, self._settings.max_header_bytes)
@@ -113,7 +118,7 @@ class Application:
                 raise NotFound("a WebSocket to a path of ours")
             await self._websockets(scope, call, receive, send)
         except Exception as error:
-            await refuse_websocket(send, _refused(error))
+            await refuse_websocket(send, refused(error))
 
     def _authorize(self, dialect: Dialect, scope: Scope) -> Answer:
         try:
@@ -121,25 +126,8 @@ class Application:
         except Exception as error:
             log.error("cannot decide", exc_info=error)
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
-            return answer(_unavailable(error), status=dialect.status)
+            return answer(unavailable(error), status=dialect.status)
 
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
-        try:
-            self.index.release()
-            self._store.check()
-        except Unavailable as error:
-            self.verifier.closed = error
-            raise
-        self.verifier.closed = None
-
-
-def _refused(error: Exception) -> Answer:
-    if isinstance(error, KeyscopeError) and not isinstance(error, (Unavailable, InternalError)):
-        return answer(error)
-    log.error("cannot decide", exc_info=error)
-    return answer(_unavailable(error))
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    return error if isinstance(error, Unavailable) else Unavailable(type(error).__name__)
+        check(self.verifier, self.index, self._store)

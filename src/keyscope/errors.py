@@ -29,7 +29,10 @@
     ├── NotImplementedMethod
     ├── Conflict                    the same request id with another body
     ├── Unavailable                 the authority cannot decide; the gate stays closed
-    │   └── StoreUnavailable
+    │   ├── StoreUnavailable
+    │   ├── TooManyStreams          as many follow the changes as one process serves
+    │   └── AuthorityUnavailable    a Keyscope server that is asked over the network does not answer
+    │       └── AuthorityRefused    it does not accept the key of the asking program
     ├── UpstreamFailure             the API behind the gate
     │   ├── UpstreamUnreachable
     │   ├── UpstreamTimeout
@@ -266,6 +269,27 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
     message = "The key database cannot be used at the moment, so nothing is let through. The log says why."
+
+
+class TooManyStreams(Unavailable):
+    """Streams of changes stay open, so a process serves a bounded number of them, and of one account a part of it."""
+
+    code = "too_many_streams"
+    message = "Too many streams of changes are open. Close one that is not needed, or try again."
+
+
+class AuthorityUnavailable(Unavailable):
+    """The Keyscope server cannot be reached, fails, or does not answer like one."""
+
+    code = "authority_unavailable"
+    message = "The Keyscope server does not answer, so nothing is let through. The log says why."
+
+
+class AuthorityRefused(AuthorityUnavailable):
+    """The asking program's own key is not good, or lacks read on keys."""
+
+    code = "authority_refused"
+    message = "The Keyscope server does not accept the key of this program, so nothing is let through."
 
 
 class UpstreamFailure(KeyscopeError):

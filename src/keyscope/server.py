@@ -26,14 +26,16 @@ from granian.server.embed import Server
 from keyscope import __version__
 from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
-from keyscope.authority.ports import Store, Writer
+from keyscope.authority.ports import Store
 from keyscope.behind import PeerFromEngine, private_folder, run_engine, worker_socket
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
+from keyscope.gate.upkeep import record
 from keyscope.gate.upstream import Upstream
 from keyscope.policy.check import require_sound
-from keyscope.policy.document import Policy, load
+from keyscope.policy.document import Policy
 from keyscope.policy.own import with_own_operations
+from keyscope.policy.sources import load_any
 from keyscope.settings import BUILT_IN, HAPROXY, Settings, parse_settings
 from keyscope.silent import close_silent
 from keyscope.store.open import open_store
@@ -53,7 +55,7 @@ _STREAMS = 100
 
 def load_policy(source: str) -> Policy:
     """The policy with Keyscope's own operations. Raises ConfigurationError if it does not pass the lint."""
-    policy = with_own_operations(load(source))
+    policy = with_own_operations(load_any(source))
     require_sound(policy)
     return policy
 
@@ -124,16 +126,17 @@ async def _run_server(
         background.append(asyncio.create_task(_announce(settings, socket_path)))
     serving = asyncio.create_task(server.serve())
     try:
-        await _until_stopped(server, serving)
+        await _until_stopped(server, serving, application)
     finally:
         for task in background:
             task.cancel()
-        await _record(application, store)
+        await record(application.verifier, store)
 
 
-async def _until_stopped(server: Server, serving: asyncio.Task[None]) -> None:
+async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Application) -> None:
     while not serving.done() and not server.interrupt_signal:
         await asyncio.wait({serving}, timeout=0.1)
+    application.feed.close()  # streams have no end of their own, and a stop waits for every answer
     done, _ = await asyncio.wait({serving}, timeout=DRAIN_S)
     if not done:
         serving.cancel()
@@ -211,25 +214,7 @@ async def _suspend_idle(store: Store) -> None:
 async def _record_uses(application: Application, store: Store) -> None:
     while True:
         await asyncio.sleep(RECORD_EVERY_S)
-        await _record(application, store)
-
-
-async def _record(application: Application, store: Store) -> None:
-    """Write down when keys were last used, beside the hot path. Losing some of it is no fault."""
-    verifier = application.verifier
-    used, verifier.used = verifier.used, {}
-    dead = verifier.dead.take()
-    if not (used or dead):
-        return
-
-    def work(writer: Writer) -> None:
-        writer.record_use(used)
-        verifier.dead.write(writer, dead)
-
-    try:
-        await asyncio.to_thread(store.write, work)
-    except KeyscopeError as error:
-        log.warning("last uses were not recorded: %s", error.detail)
+        await record(application.verifier, store)
 
 
 class _Child(NamedTuple):

@@ -32,5 +32,12 @@ class Wire:
         response = self._connection.getresponse()
         return Answered(response.status, response.read(), response.getheader("www-authenticate", ""))
 
+    def status(self, method: str, target: str, key: str) -> int:
+        """Of an answer whose body has no end: it is not read, and the connection is given up."""
+        self._connection.request(method, target, headers={"authorization": f"Bearer {key}"})
+        status = self._connection.getresponse().status
+        self._connection.close()
+        return status
+
     def close(self) -> None:
         self._connection.close()

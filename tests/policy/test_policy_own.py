@@ -34,6 +34,7 @@ MANAGEMENT = {
     "revokeDerivedAPIKey": ("POST /v1/apikeys/{id}/derived/{derived_id}/revoke", "account:write"),
     "endKeys": ("POST /keyscope/panic", "account:write"),
     "verifyKey": ("POST /keyscope/verify", "account:read"),
+    "followChanges": ("GET /keyscope/changes", "account:read"),
     "getRules": ("GET /keyscope/rules", "account:read"),
     "replaceRules": ("POST /keyscope/rules", "account:write"),
     "introspectToken": ("POST /keyscope/introspect", "account:read"),
@@ -80,7 +81,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 196
+    assert len(policy.operations) == 197
     assert policy.operations[:160] == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",

@@ -262,6 +262,15 @@ class IndexContract:
             replace(store, a_key("key_2", "key_1"))
         index.close()
 
+    def test_the_stamp_differs_after_every_commit_and_not_otherwise(self, store: Store) -> None:
+        index = store.open_index()
+        for number in range(5):
+            before = index.stamp()
+            assert index.stamp() == before
+            put(store, a_key(f"key_{number}"))
+            assert index.stamp() != before
+        index.close()
+
     def test_a_change_to_an_ancestor_is_seen_too(self, store: Store) -> None:
         put(store, a_key("key_1"), a_key("key_2", "key_1"), a_key("key_3", "key_2"))
         index = store.open_index()

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from keyscope import __version__, errors
 from keyscope.api.authzen import AccessRoutes
 from keyscope.api.caller import Answered, Desk
+from keyscope.api.changes import ChangeRoutes
 from keyscope.api.documented import BODY_MODELS
 from keyscope.api.ending import EndingRoutes
 from keyscope.api.introspection import TokenRoutes
@@ -70,6 +71,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(RuleRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
+    app.include_router(ChangeRoutes(desk).router)
     for router in more:
         app.include_router(router)
     app.include_router(ServiceRoutes(desk, app).router)

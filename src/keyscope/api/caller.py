@@ -13,6 +13,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from keyscope.api.feed import Feed
 from keyscope.api.requests import LATEST_MS, parse
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
@@ -62,6 +63,7 @@ class Desk(Struct, frozen=True):
     panic: Panic
     rules: AccountRules
     store: Store
+    feed: Feed
     clock: Clock
     policy: Policy
     public_url: str | None

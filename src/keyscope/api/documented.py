@@ -30,10 +30,12 @@ BODY_MODELS: dict[str, type[BaseModel]] = {}
 
 def responses(model: type[BaseModel] | UnionType, *problems: int) -> dict[int | str, dict[str, Any]]:
     """The reply's model and the problems that the route may answer with."""
-    documented: dict[int | str, dict[str, Any]] = {200: {"model": model, "description": "OK"}}
-    for status in (*problems, 503):
-        documented[status] = {"description": _MEANINGS[status], "content": _PROBLEM}
-    return documented
+    return {200: {"model": model, "description": "OK"}, **refusals(*problems)}
+
+
+def refusals(*problems: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with."""
+    return {status: {"description": _MEANINGS[status], "content": _PROBLEM} for status in (*problems, 503)}
 
 
 def BODY(*models: type[BaseModel], required: bool = False) -> dict[str, Any]:  # noqa: N802  (reads as a constant)

@@ -237,13 +237,24 @@ class Explained(_Reply):
 
 
 class Verified(_Reply):
-    """Whether a key is good, and whether it covers what was asked. ``valid`` false says nothing more about the key."""
+    """Whether a key is good, and whether it covers what was asked. ``valid`` false says nothing more about the key.
+
+    ``chain`` has the key's id and its ancestors', nearest first, before them the links of a derived key, last first: a
+    change of one of these may change the answer, which is that of ``now_ms``. ``judged_by_body`` says whether the
+    scopes depend on the body of the call.
+    """
 
     valid: bool
     allowed: bool
     key: Me | None
+    chain: list[str]
+    operation: str | None
+    judged_by_body: bool
+    reasons: list[str]
     missing_scopes: list[str]
     message: str
+    next: list[str]
+    now_ms: int
 
 
 class VerifiedAll(_Reply):

@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.body import Json
+from keyscope.model.derived import MAX_LENGTH
 from keyscope.model.scope import WIRE_LEVEL_PREFIX, WIRE_TYPE_PREFIX, Level, Scope
 from keyscope.wire.codec import decode
 
@@ -202,7 +203,7 @@ class EndKeys(_Strict):
 class VerifyKey(_Strict):
     """A key to verify, and optionally a call, with its JSON body, or scopes to judge it by."""
 
-    key: Annotated[str, Field(max_length=1024)]
+    key: Annotated[str, Field(max_length=MAX_LENGTH)]
     method: Annotated[str, Field(max_length=16)] = _absent()
     path: Annotated[str, Field(max_length=8192)] = _absent()
     body: JsonValue = None

@@ -29,8 +29,13 @@ _INVALID: dict[str, object] = {
     "valid": False,
     "allowed": False,
     "key": None,
+    "chain": [],
+    "operation": None,
+    "judged_by_body": False,
+    "reasons": [],
     "missing_scopes": [],
     "message": InvalidToken.message,
+    "next": [],
 }
 
 
@@ -73,9 +78,16 @@ class VerifyRoutes:
     def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, peer: str) -> dict[str, object]:
         lineage = self._find(asked.key, account_id, peer)
         if lineage is None:
-            return _INVALID
+            return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
         decision = self._judge(lineage, self._needs(*call, asked.body, scopes_of(asked.scopes)))
-        return _verified(lineage, decision, *call)
+        if isinstance(decision, Allow):
+            self._desk.verifier.note_use(decision)
+        return {**_verified(lineage, decision, *call), "judged_by_body": self._is_judged_by_body(lineage, *call)}
+
+    def _is_judged_by_body(self, lineage: Lineage, method: str, path: str) -> bool:
+        """Whether another body could change the answer. A standard key may do everything."""
+        route = self._desk.verifier.route(method, path) if method else None
+        return route is not None and bool(route.conditions) and lineage.grant is not None
 
     def _find(self, text: str, account_id: str, peer: str) -> Lineage | None:
         """The key, if it is live and of this account."""
@@ -121,6 +133,11 @@ def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> d
         "valid": True,
         "allowed": allowed,
         "key": replies.me_view(lineage),
+        "chain": list(lineage.chain),
+        "operation": explained.operation if method else None,
+        "reasons": [reason.value for reason in explained.reasons],
         "missing_scopes": [str(scope) for scope in explained.missing],
         "message": explained.message if method or not allowed else "The key is valid.",
+        "next": list(explained.next),
+        "now_ms": decision.access.now_ms,
     }

@@ -209,6 +209,9 @@ class Index(Protocol):
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked before the call."""
 
+    def stamp(self) -> object:
+        """Something that differs after every commit. It costs next to nothing, so it may be looked at all the time."""
+
     def release(self) -> None:
         """Let go of what keeps the store from tidying up. To be called about every second."""
 

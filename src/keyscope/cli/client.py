@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import httpx
 
+from keyscope.client.events import EventReader
+
 DEFAULT_URL = "http://127.0.0.1:8700"
 _TIMEOUT_S = 30.0
+_SILENT_S = 10.0
+"""A stream of changes says something twice a second."""
+
+
+class Lost(click.ClickException):
+    """No answer, or one that broke off."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"keyscope: {self.message}", err=True)
 
 
 class ServerRefused(click.ClickException):
@@ -51,21 +63,45 @@ class Client:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         return self._call("POST", path, json=body)
 
+    def events(self, path: str, params: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Server-Sent Events, each with its kind, until the server ends them. Raises ServerRefused and Lost."""
+        given = {name: value for name, value in params.items() if value is not None}
+        timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENT_S)
+        try:
+            with self._http.stream("GET", path, params=given, timeout=timeout) as response:
+                if response.status_code != httpx.codes.OK:
+                    response.read()
+                    self._refused(response)
+                reader = EventReader()
+                for piece in response.iter_raw():
+                    yield from ((event.kind, json.loads(event.data)) for event in reader.feed(piece))
+        except (httpx.HTTPError, ValueError) as error:
+            raise self._lost(error) from None
+
     def _call(self, method: str, path: str, **content: Any) -> Any:
         try:
             response = self._http.request(method, path, **content)
         except httpx.HTTPError as error:
-            raise click.ClickException(
-                f"No answer from {self._url} ({type(error).__name__}). Is it running? Start it with `keyscope serve`, "
-                "or set KEYSCOPE_URL."
-            ) from None
+            raise self._lost(error) from None
+        if response.status_code != httpx.codes.OK:
+            self._refused(response)
+        return self._members(response)
+
+    def _lost(self, error: Exception) -> Lost:
+        return Lost(
+            f"No answer from {self._url} ({type(error).__name__}). Is it running? Start it with `keyscope serve`, "
+            "or set KEYSCOPE_URL."
+        )
+
+    def _refused(self, response: httpx.Response) -> NoReturn:
+        reply = self._members(response)
+        raise ServerRefused(response.status_code, reply if isinstance(reply, dict) else {})
+
+    def _members(self, response: httpx.Response) -> Any:
         try:
-            reply = response.json()
+            return response.json()
         except ValueError:
             raise click.ClickException(f"{self._url} did not answer like a Keyscope server.") from None
-        if response.status_code != httpx.codes.OK:
-            raise ServerRefused(response.status_code, reply if isinstance(reply, dict) else {})
-        return reply
 
 
 def connect(key: str | None = None) -> Client:

@@ -9,6 +9,7 @@ import click
 from keyscope import __version__
 from keyscope.cli.ask import can, me
 from keyscope.cli.attenuate import attenuate
+from keyscope.cli.changes import changes
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
 from keyscope.cli.export import export
@@ -34,7 +35,8 @@ def root() -> None:
     """
 
 
-for command in (serve, keys, rules, presets, attenuate, panic, me, can, policy, export, feed, doctor, completion):
+_COMMANDS = (serve, keys, rules, presets, attenuate, panic, me, can, changes, policy, export, feed, doctor, completion)
+for command in _COMMANDS:
     root.add_command(command)
 
 

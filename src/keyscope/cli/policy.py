@@ -11,14 +11,14 @@ from keyscope.model.operation import Operation
 from keyscope.policy import openapi as documents
 from keyscope.policy.check import check as check_policy
 from keyscope.policy.diff import diff as compare
-from keyscope.policy.document import load
+from keyscope.policy.sources import load_any
 
 FAILED = 1
 
 
 @click.group()
 def policy() -> None:
-    """Print, check and compare policies. POLICY is a built-in name or a file."""
+    """Print, check and compare policies. POLICY is a built-in name, a file, or an annotated OpenAPI document."""
 
 
 @policy.command()
@@ -26,7 +26,7 @@ def policy() -> None:
 @as_json
 def show(name: str, json: bool) -> None:
     """Print every operation and the scopes that it needs."""
-    loaded = load(name)
+    loaded = load_any(name)
     if json:
         print_json([_row_json(operation) for operation in loaded.operations])
         return
@@ -40,7 +40,7 @@ def show(name: str, json: bool) -> None:
 @as_json
 def check(name: str, openapi: str | None, json: bool) -> None:
     """Look for faults, and say how each overlap is settled. Exit code 1 if there is an error."""
-    report = check_policy(load(name), documents.read(openapi) if openapi is not None else None)
+    report = check_policy(load_any(name), documents.read(openapi) if openapi is not None else None)
     if json:
         print_json(msgspec.to_builtins({"ok": report.ok, "report": report}))
     else:
@@ -55,7 +55,7 @@ def check(name: str, openapi: str | None, json: bool) -> None:
 @as_json
 def diff(old: str, new: str, json: bool) -> None:
     """What changes from OLD to NEW, and whether each change widens or narrows what a restricted key may do."""
-    found = compare(load(old), load(new))
+    found = compare(load_any(old), load_any(new))
     if json:
         print_json(msgspec.to_builtins(found))
     else:

@@ -93,6 +93,13 @@ class SqliteIndex:
         except TROUBLE as error:
             raise unavailable(error) from error
 
+    def stamp(self) -> object:
+        """Something that differs after every commit by anybody."""
+        try:
+            return self._stamp()
+        except TROUBLE as error:
+            raise unavailable(error) from error
+
     def release(self) -> None:
         """End the read transaction, if one is open. What is remembered stays, for it is as good as its stamp."""
         try:

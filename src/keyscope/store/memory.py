@@ -255,6 +255,9 @@ class MemoryIndex:
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return self._store.read(lambda reader: reader.derived_revoked(key_id, link_ids))
 
+    def stamp(self) -> object:
+        return self._store.commits
+
     def release(self) -> None:
         """Nothing is held."""
 
@@ -268,6 +271,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._content = _Content()
         self._lock = Lock()
+        self.commits = 0
 
     def read(self, work: Callable[[Reader], T]) -> T:
         with self._lock:
@@ -277,10 +281,12 @@ class MemoryStore:
         with self._lock:
             writer = MemoryWriter(self._content)
             try:
-                return work(writer)
+                result = work(writer)
             except BaseException:
                 writer.roll_back()
                 raise
+            self.commits += 1
+            return result
 
     def find(self, digest: bytes) -> Lineage | None:
         with self._lock:

@@ -1,0 +1,84 @@
+"""Guard an ASGI application in its own process (docs/in-process.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from keyscope.authority.ports import Store
+from keyscope.client.verifiers import AsyncVerifier
+from keyscope.errors import ConfigurationError, Fault
+from keyscope.gate.embedded import EmbeddedJudge
+from keyscope.gate.judge import Caller, Judge
+from keyscope.gate.middleware import CALLER, App, Middleware
+from keyscope.gate.remote import RemoteJudge
+from keyscope.model.operation import Table
+from keyscope.policy.check import require_sound
+from keyscope.policy.document import Policy
+from keyscope.policy.sources import load_any
+from keyscope.store.open import SQLITE, open_store
+from keyscope.system import SystemClock
+
+__all__ = ["CALLER", "Caller", "KeyscopeMiddleware"]
+
+PolicySource = str | Policy | Callable[[], Policy]
+
+
+class KeyscopeMiddleware(Middleware):
+    """Lets through what a key's scopes cover by the policy, and refuses everything else.
+
+    Either ``database`` and ``policy``: judge in this process, on the database of a ``keyscope serve`` on this host
+    (``sqlite:///FILE``); the policy is a name, a file, a Policy, or a function that gives one when serving begins. Or
+    ``verifier``: ask a Keyscope server, by its policy.
+
+    ``exempt`` are paths that need no key, each exactly as it is called. The application finds a Caller in
+    ``scope["keyscope"]`` (None on an exempt path), and no Authorization header.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        database: str | None = None,
+        policy: PolicySource | None = None,
+        verifier: AsyncVerifier | None = None,
+        exempt: Iterable[str] = (),
+        max_header_bytes: int = 16384,
+        max_body_bytes: int = 1 << 20,
+        body_timeout_s: float = 30.0,
+    ) -> None:
+        """Raises ConfigurationError. ``max_body_bytes`` and ``body_timeout_s`` bound only bodies that are judged."""
+        super().__init__(
+            app,
+            _judge(database, policy, verifier),
+            exempt=exempt,
+            max_header_bytes=max_header_bytes,
+            max_body_bytes=max_body_bytes,
+            body_timeout_s=body_timeout_s,
+        )
+
+
+def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVerifier | None) -> Judge:
+    if verifier is not None and database is None and policy is None:
+        return RemoteJudge(verifier)
+    if verifier is not None or database is None or policy is None:
+        message = "give either database and policy, or verifier, whose server has the policy"
+        raise ConfigurationError("middleware", [Fault("KeyscopeMiddleware", message)])
+    known = load_any(policy) if isinstance(policy, str) else policy
+    if isinstance(known, Policy):
+        require_sound(known)
+    return EmbeddedJudge(lambda: _existing(database), lambda: _table(known), SystemClock())
+
+
+def _table(source: Policy | Callable[[], Policy]) -> Table:
+    policy = source if isinstance(source, Policy) else source()
+    require_sound(policy)
+    return policy.table()
+
+
+def _existing(database: str) -> Store:
+    """The store, which ``keyscope serve`` has made: a fresh one would know no key, and hide a wrong path."""
+    if database.startswith(SQLITE) and not Path(database.removeprefix(SQLITE)).exists():
+        message = f"there is no database at {database}; start `keyscope serve` on it first, or mend the path"
+        raise ConfigurationError("database", [Fault("database", message)])
+    return open_store(database)

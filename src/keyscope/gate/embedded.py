@@ -1,0 +1,124 @@
+"""Judge inside the application's own process, on the database of this host, by the built-in gate's own code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from keyscope.authority.ports import Clock, Index, Store
+from keyscope.authority.verify import Verifier
+from keyscope.errors import KeyscopeError, Unavailable
+from keyscope.gate.admit import admit
+from keyscope.gate.judge import Caller, Pending, Verdict
+from keyscope.gate.upkeep import check, record
+from keyscope.model.body import Json
+from keyscope.model.decision import Allow
+from keyscope.model.key import Lineage
+from keyscope.model.operation import Table
+from keyscope.wire.call import Call
+from keyscope.wire.refusal import refusal
+
+log = logging.getLogger(__name__)
+
+UPKEEP_S = 1.0
+MOST_KEPT = 4096
+
+
+class EmbeddedJudge:
+    """For one thread and one loop. A revocation by any process of the host binds the next request."""
+
+    def __init__(self, open_store: Callable[[], Store], table: Callable[[], Table], clock: Clock) -> None:
+        self._open_store = open_store
+        self._table = table
+        self._clock = clock
+        self._callers: dict[Lineage, Caller] = {}
+        self._verifier: Verifier | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Raises KeyscopeError."""
+        if self._verifier is not None:
+            return
+        table = self._table()
+        store = self._open_store()
+        index = store.open_index()
+        self._verifier = Verifier(index, table, self._clock, set())
+        self._upkeep = asyncio.get_running_loop().create_task(_keep_up(self._verifier, index, store))
+
+    async def admit(self, call: Call) -> Verdict | Pending:
+        if self._verifier is None:
+            raise Unavailable("the database is not open")
+        outcome = admit(self._verifier, call)
+        if not isinstance(outcome, Allow):
+            return outcome
+        route = outcome.access.route
+        # A standard key may do everything, so there is nothing in its bodies to judge.
+        if route is not None and route.conditions and outcome.lineage.grant is not None:
+            return Pending(_Settling(self._verifier, self._caller, call, outcome))
+        return self._caller(outcome.lineage)
+
+    def _caller(self, lineage: Lineage) -> Caller:
+        """The same lineage gives the same caller: the index hands it out as long as nothing is committed."""
+        found = self._callers.get(lineage)
+        if found is None:
+            if len(self._callers) >= MOST_KEPT:
+                self._callers.clear()
+            found = self._callers[lineage] = caller_of(lineage)
+        return found
+
+    async def close(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.gather(self._upkeep, return_exceptions=True)
+
+
+class _Settling:
+    """One call whose body is still to be judged."""
+
+    def __init__(self, verifier: Verifier, caller: Callable[[Lineage], Caller], call: Call, allow: Allow) -> None:
+        self._verifier = verifier
+        self._caller = caller
+        self._call = call
+        self._allow = allow
+
+    async def __call__(self, value: Json) -> Verdict:
+        lineage, route = self._allow.lineage, self._allow.access.route
+        if route is None:
+            raise Unavailable("only a listed call depends on its body")
+        decision = self._verifier.judge(lineage, route, route.needs_with(value))
+        if isinstance(decision, Allow):
+            return self._caller(lineage)
+        return refusal(decision, self._call.method, self._call.path)
+
+
+def caller_of(lineage: Lineage) -> Caller:
+    """What an application may know of a key."""
+    return Caller(
+        key_id=lineage.key.id,
+        account_id=lineage.key.account_id,
+        full_access=lineage.grant is None,
+        scopes=tuple(map(str, lineage.grant or ())),
+        chain=lineage.chain,
+    )
+
+
+async def _keep_up(verifier: Verifier, index: Index, store: Store) -> None:
+    """Until cancelled. If this fails in a way that is not foreseen, the gate stays closed until it works again."""
+    try:
+        while True:
+            try:
+                check(verifier, index, store)
+                await record(verifier, store)
+                await asyncio.to_thread(store.tidy)
+            except KeyscopeError as error:
+                log.error("the store cannot be used: %s", error.detail)
+            except Exception as error:
+                verifier.closed = Unavailable(type(error).__name__)
+                log.error("the store is not looked after", exc_info=error)
+            await asyncio.sleep(UPKEEP_S)
+    finally:
+        verifier.closed = Unavailable("the program stops")
+        index.close()
+        await asyncio.shield(record(verifier, store))
+        store.close()

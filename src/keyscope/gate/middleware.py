@@ -1,0 +1,210 @@
+"""The gate inside an ASGI application's own process: nothing reaches the application but what a judge let through.
+
+Every scope type is covered: requests and WebSockets are judged, lifespan passes, anything else gets no answer. The
+application is called in one place for each, after a Caller was had. It never sees the credential, nor a header that
+might make it read another call than the one that was judged.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias
+from urllib.parse import unquote
+
+from keyscope.errors import BadTarget, ConfigurationError, Fault, Unavailable
+from keyscope.gate.faults import refused
+from keyscope.gate.judge import Caller, Judge, Pending
+from keyscope.model.token import Kind, format_token
+from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
+from keyscope.wire.body import read_json_bytes
+from keyscope.wire.call import Call, read_call
+from keyscope.wire.codec import decode_strict
+from keyscope.wire.problem import Answer
+from keyscope.wire.target import canonical_path
+
+log = logging.getLogger(__name__)
+
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CALLER = "keyscope"
+"""Where the application finds the Caller in its scope."""
+
+_HIDDEN = frozenset(
+    b"authorization x-http-method x-http-method-override x-method-override x-original-method x-original-path "
+    b"x-original-uri x-original-url x-rewrite-url".split()
+)
+_POLICY_VIOLATION = 1008
+
+
+class Middleware:
+    """Guards one application. Use ``keyscope.asgi.KeyscopeMiddleware``, which makes the judge."""
+
+    def __init__(
+        self,
+        app: App,
+        judge: Judge,
+        *,
+        exempt: Iterable[str] = (),
+        max_header_bytes: int,
+        max_body_bytes: int,
+        body_timeout_s: float,
+    ) -> None:
+        self.app = app
+        self._judge = judge
+        self._exempt = frozenset(map(_exempt, exempt))
+        self._max_header_bytes = max_header_bytes
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
+        self._is_ready = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            log.error("a scope of the unknown type %r was refused", kind)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("raw_path") in self._exempt:
+            _show(scope, None)
+            return await self.app(scope, receive, send)
+        talk = Conversation(scope, receive, send)
+        try:
+            call = self._read(scope)
+            if not self._is_ready:
+                await self._begin()
+            verdict = await self._judge.admit(call)
+            if isinstance(verdict, Pending):
+                raw = await read_json_bytes(talk.receive, call.headers, self._max_body_bytes, self._body_timeout_s)
+                verdict = await verdict.settle(decode_strict(raw) if raw else None)
+                receive = _again(raw, receive)
+        except Exception as error:
+            verdict = refused(error)
+        if isinstance(verdict, Caller):
+            _show(scope, verdict)
+            return await self.app(scope, receive, send)
+        return await send_answer(talk.send, _refusal(verdict))
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judged as the GET that opens it. What its policy row says of a body cannot hold: there is none."""
+        try:
+            call = self._read(scope)
+            await self._begin()
+            verdict = await self._judge.admit(call)
+            if isinstance(verdict, Pending):
+                verdict = await verdict.settle(None)
+        except Exception as error:
+            verdict = refused(error)
+        if isinstance(verdict, Caller):
+            _show(scope, verdict)
+            await self.app(scope, receive, send)
+        elif "websocket.http.response" in scope.get("extensions", ()):
+            await refuse_websocket(send, _refusal(verdict))
+        else:
+            # A close before the handshake is accepted is answered 403 (ASGI), without our reasons.
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin before the application does. What cannot begin does not start, with a server that listens to that."""
+        first = await receive()
+        try:
+            await self._begin()
+        except Exception as error:
+            log.error("the gate cannot begin", exc_info=error)
+            await send({"type": "lifespan.startup.failed", "message": f"keyscope: {_told(error)}"})
+            return
+        ending = False
+
+        async def watched() -> Message:
+            nonlocal ending
+            message = await receive()
+            ending = message["type"] == "lifespan.shutdown"
+            return message
+
+        try:
+            # An application that does not know lifespan raises; the server then goes on without it, and so does this.
+            await self.app(scope, _first(first, watched), send)
+        finally:
+            if ending:
+                await self._judge.close()
+
+    def _read(self, scope: Scope) -> Call:
+        call = read_call(scope, self._max_header_bytes)
+        path = scope["path"]
+        # The application routes by the decoded path, so the two must say the same.
+        if path != call.path and path != unquote(call.path, errors="strict"):
+            raise BadTarget("two paths", [Fault("target", "the server reads it in two ways")])
+        return call
+
+    async def _begin(self) -> None:
+        """Open, once, and see that what nobody allowed is refused. Raises KeyscopeError."""
+        if not self._is_ready:
+            self._judge.open()
+            for call in _probes():
+                if not await self._refuses(call):
+                    raise Unavailable("the self-test failed: a call that nobody allowed was let through")
+            self._is_ready = True
+
+    async def _refuses(self, call: Call) -> bool:
+        try:
+            return isinstance(await self._judge.admit(call), Answer)
+        except Exception:
+            return True  # which is how a call without a good key is refused
+
+
+def _refusal(verdict: Answer | object) -> Answer:
+    """The refusal. What is neither that nor a Caller is a fault of the judge, and lets nothing through either."""
+    if isinstance(verdict, Answer):
+        return verdict
+    return refused(Unavailable(f"a judge answered with {type(verdict).__name__}"))
+
+
+def _probes() -> list[Call]:
+    """Calls to a path that nobody has: without a key, and with one that nobody issued."""
+    path = f"/{secrets.token_hex(16)}"
+    unknown = format_token(Kind.RESTRICTED, secrets.token_bytes(32)).reveal()
+    heads: list[list[tuple[bytes, bytes]]] = [[], [(b"authorization", f"Bearer {unknown}".encode())]]
+    return [Call(method="GET", path=path, query=b"", headers=head, peer="") for head in heads]
+
+
+def _exempt(path: str) -> bytes:
+    raw = path.encode("utf-8")
+    try:
+        canonical_path(raw)
+    except BadTarget as error:
+        raise ConfigurationError("exempt", [Fault(path, "this is not a plain path, like /healthz")]) from error
+    return raw
+
+
+def _show(scope: Scope, caller: Caller | None) -> None:
+    """Make of the server's scope the application's. It is each request's own, so it is changed rather than copied.
+
+    Names with an underscore are hidden: some programs read it as a dash.
+    """
+    scope["headers"] = [header for header in scope["headers"] if header[0] not in _HIDDEN and b"_" not in header[0]]
+    scope[CALLER] = caller
+
+
+def _again(raw: bytes, receive: Receive) -> Receive:
+    """The body that was judged, byte for byte, and then what the server says."""
+    return _first({"type": "http.request", "body": raw, "more_body": False}, receive)
+
+
+def _first(message: Message, receive: Receive) -> Receive:
+    waiting = [message]
+
+    async def next_message() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return next_message
+
+
+def _told(error: Exception) -> str:
+    faults = [fault.message for fault in error.faults] if isinstance(error, ConfigurationError) else []
+    return " ".join(faults) or (error.message if isinstance(error, Unavailable) else type(error).__name__)

@@ -1,0 +1,40 @@
+"""What a process that judges on the database does beside judging: look after the store, record uses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from keyscope.authority.ports import Index, Store, Writer
+from keyscope.authority.verify import Verifier
+from keyscope.errors import KeyscopeError, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+def check(verifier: Verifier, index: Index, store: Store) -> None:
+    """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
+    try:
+        index.release()
+        store.check()
+    except Unavailable as error:
+        verifier.closed = error
+        raise
+    verifier.closed = None
+
+
+async def record(verifier: Verifier, store: Store) -> None:
+    """Write down when keys were last used, beside the hot path. Losing some of it is no fault."""
+    used, verifier.used = verifier.used, {}
+    dead = verifier.dead.take()
+    if not (used or dead):
+        return
+
+    def work(writer: Writer) -> None:
+        writer.record_use(used)
+        verifier.dead.write(writer, dead)
+
+    try:
+        await asyncio.to_thread(store.write, work)
+    except KeyscopeError as error:
+        log.warning("last uses were not recorded: %s", error.detail)

@@ -1,0 +1,73 @@
+"""The built-in gate and the middleware, embedded and remote, judge alike: all operations times sets of scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from keyscope.model.scope import Scope
+from tests.inprocess.serving import Served, guard_environment
+from tests.live import Live
+from tests.matrix.cases import Case, body_cases, static_cases, tied_cases
+from tests.matrix.wire import Wire
+from tests.recorder import Recorder
+
+CASES = [*static_cases(), *body_cases(), *tied_cases()]
+APP = "tests.inprocess.guarded:app"
+ALL_READ = ("devboxes:read", "blueprints:read", "snapshots:read", "objects:read", "agents:read", "account:read")
+
+
+class Doors:
+    """The built-in gate, and the two that are to judge like it; keys by their scopes, each minted once."""
+
+    def __init__(self, live: Live, others: list[Served]) -> None:
+        self.gate = Wire(live.port)
+        self.others = [Wire(other.port) for other in others]
+        self._live = live
+        self._secrets: dict[tuple[str, ...], str] = {}
+
+    def key(self, scopes: tuple[str, ...]) -> str:
+        if scopes not in self._secrets:
+            self._secrets[scopes] = self._live.mint(*scopes)["key_secret"]
+        return self._secrets[scopes]
+
+
+@pytest.fixture(scope="module")
+def doors(new_directory: Callable[[], Path], upstream: Recorder) -> Iterator[Doors]:
+    with Live(new_directory(), upstream=upstream.url) as live:
+        embedded, remote = (
+            Served("uvicorn", live.directory, APP, guard_environment(live, source)) for source in ("embedded", "remote")
+        )
+        with embedded, remote:
+            doors = Doors(live, [embedded, remote])
+            yield doors
+            for wire in (doors.gate, *doors.others):
+                wire.close()
+
+
+def _sets(case: Case) -> Iterator[tuple[str, ...]]:
+    """What it needs, that with one too few, nothing, and much that is beside the point."""
+    yield tuple(map(str, case.needs))
+    for _, left in case.one_too_few():
+        yield tuple(str(scope) for scope in left if scope.level)
+    yield ()
+    yield ALL_READ
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_door_gives_the_same_verdict(case: Case, doors: Doors) -> None:
+    for scopes in dict.fromkeys(_sets(case)):
+        key = doors.key(scopes)
+        wanted = doors.gate.send(case.method, case.target, key, case.body)
+        for door in doors.others:
+            answer = door.send(case.method, case.target, key, case.body)
+            assert (answer.status, answer.challenge) == (wanted.status, wanted.challenge), scopes
+            if wanted.status != 200:
+                assert answer.json() == wanted.json()
+
+
+def test_the_sets_hold_both_verdicts() -> None:
+    assert all(Scope.parse(text) for text in ALL_READ)
+    assert len(CASES) > 190
