@@ -15,10 +15,10 @@ from keyscope.authority.derivation import Derivation
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
-from keyscope.authority.ports import Clock, Entropy, Store
+from keyscope.authority.ports import Clock, Entropy, Index, Store
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.verify import Verifier
-from keyscope.errors import InternalError, KeyscopeError, NotFound, Unavailable
+from keyscope.errors import NotFound, Unavailable
 from keyscope.gate.forward import Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.upstream import Upstream
@@ -28,6 +28,7 @@ from keyscope.settings import Settings
 from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import read_call
 from keyscope.wire.problem import Answer, answer
+from keyscope.wire.refusal import failed, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Application:
             if talk.started:
                 log.error("a request failed after its answer had begun", exc_info=error)
                 return  # without the last message the server cuts the connection
-            await send_answer(talk.send, _refused(error))
+            await send_answer(talk.send, failed(error))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = read_call(scope, self._settings.max_header_bytes)
@@ -112,7 +113,7 @@ class Application:
                 raise NotFound("a WebSocket to a path of ours")
             await self._websockets(scope, call, receive, send)
         except Exception as error:
-            await refuse_websocket(send, _refused(error))
+            await refuse_websocket(send, failed(error))
 
     def _authorize(self, dialect: Dialect, scope: Scope) -> Answer:
         try:
@@ -120,25 +121,19 @@ class Application:
         except Exception as error:
             log.error("cannot decide", exc_info=error)
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
-            return answer(_unavailable(error), status=dialect.status)
+            return answer(unavailable(error), status=dialect.status)
 
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
-        try:
-            self.index.release()
-            self._store.check()
-        except Unavailable as error:
-            self.verifier.closed = error
-            raise
-        self.verifier.closed = None
+        check_store(self.verifier, self.index, self._store)
 
 
-def _refused(error: Exception) -> Answer:
-    if isinstance(error, KeyscopeError) and not isinstance(error, (Unavailable, InternalError)):
-        return answer(error)
-    log.error("cannot decide", exc_info=error)
-    return answer(_unavailable(error))
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    return error if isinstance(error, Unavailable) else Unavailable(type(error).__name__)
+def check_store(verifier: Verifier, index: Index, store: Store) -> None:
+    """Close the verifier, and raise Unavailable, if the store cannot be used now. Opens it again if it can."""
+    try:
+        index.release()
+        store.check()
+    except Unavailable as error:
+        verifier.closed = error
+        raise
+    verifier.closed = None

@@ -14,9 +14,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Protocol
 
 import uvloop
 from granian.constants import Interfaces
@@ -26,7 +27,8 @@ from granian.server.embed import Server
 from keyscope import __version__
 from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
-from keyscope.authority.ports import Store, Writer
+from keyscope.authority.ports import Clock, Entropy, Index, Store, Writer
+from keyscope.authority.verify import Verifier
 from keyscope.errors import ConfigurationError, Fault, KeyscopeError
 from keyscope.gate.upstream import Upstream
 from keyscope.policy.check import require_sound
@@ -36,6 +38,7 @@ from keyscope.settings import Settings, parse_settings
 from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.system import SystemClock, SystemEntropy
+from keyscope.wire.asgi import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -78,20 +81,41 @@ def _address_fault(settings: Settings, error: OSError) -> str:
     return f"cannot listen on {where}: {error.strerror or error}; choose an address of this machine"
 
 
+class Served(Protocol):
+    """An application that the server can keep: the whole of it, or a gate alone."""
+
+    index: Index
+    verifier: Verifier
+
+    def check(self) -> None: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+Make = Callable[[Settings, Policy, Store, Clock, Entropy, Upstream | None], Served]
+
+
 def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     if settings.workers == 1:
-        uvloop.run(_serve(settings, policy, parent=None, announce=True))
+        run_alone(settings, policy, Application)
         return 0
     return _supervise(settings, options)
 
 
-async def _serve(settings: Settings, policy: Policy, parent: Connection | None, announce: bool) -> None:
+def run_alone(settings: Settings, policy: Policy, make: Make) -> None:
+    """Serve one application in this process until SIGTERM or SIGINT."""
+    uvloop.run(_serve(settings, policy, parent=None, announce=True, make=make))
+
+
+async def _serve(
+    settings: Settings, policy: Policy, parent: Connection | None, announce: bool, make: Make = Application
+) -> None:
     store = open_store(settings.database)
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
-            application = Application(settings, policy, store, SystemClock(), SystemEntropy(), upstream)
+            application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream)
             stack.callback(application.index.close)
             await _run_server(settings, store, application, parent, announce)
     finally:
@@ -108,7 +132,7 @@ def _upstream(settings: Settings) -> Upstream:
 
 
 async def _run_server(
-    settings: Settings, store: Store, application: Application, parent: Connection | None, announce: bool
+    settings: Settings, store: Store, application: Served, parent: Connection | None, announce: bool
 ) -> None:
     server = _server(settings, application)
     loop = asyncio.get_running_loop()
@@ -143,7 +167,7 @@ async def _until_stopped(server: Server, serving: asyncio.Task[None]) -> None:
         await serving
 
 
-def _server(settings: Settings, application: Application) -> Server:
+def _server(settings: Settings, application: Served) -> Server:
     return Server(
         application,
         address=settings.host,
@@ -174,7 +198,7 @@ async def _announce(settings: Settings) -> None:
         return
 
 
-async def _watch_store(application: Application, store: Store) -> None:
+async def _watch_store(application: Served, store: Store) -> None:
     """Close the gate while the store cannot be used, and open it when it can again."""
     while True:
         try:
@@ -204,13 +228,13 @@ async def _suspend_idle(store: Store) -> None:
         await asyncio.sleep(IDLE_EVERY_S)
 
 
-async def _record_uses(application: Application, store: Store) -> None:
+async def _record_uses(application: Served, store: Store) -> None:
     while True:
         await asyncio.sleep(RECORD_EVERY_S)
         await _record(application, store)
 
 
-async def _record(application: Application, store: Store) -> None:
+async def _record(application: Served, store: Store) -> None:
     """Write down when keys were last used, beside the hot path. Losing some of it is no fault."""
     verifier = application.verifier
     used, verifier.used = verifier.used, {}

@@ -12,6 +12,7 @@ from keyscope.cli.attenuate import attenuate
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
 from keyscope.cli.export import export
+from keyscope.cli.gate import gate
 from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
 from keyscope.cli.output import print_error
@@ -33,7 +34,7 @@ def root() -> None:
     """
 
 
-for command in (serve, keys, rules, presets, attenuate, panic, me, can, policy, export, doctor, completion):
+for command in (serve, gate, keys, rules, presets, attenuate, panic, me, can, policy, export, doctor, completion):
     root.add_command(command)
 
 

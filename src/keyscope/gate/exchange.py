@@ -15,6 +15,10 @@ class CallerGone(Exception):
     """The caller closed the connection, sent a malformed body, or went silent in the middle of it."""
 
 
+class BrokenOff(Exception):
+    """The gate itself ends an answer in the middle."""
+
+
 class Exchange:
     """Reads from ASGI's ``receive``, which gives first the body and then the disconnect."""
 

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+
 from keyscope.authority.explain import Explanation, explain
-from keyscope.errors import InsufficientScope, InvalidToken, KeyscopeError, NotInPolicy
+from keyscope.errors import (
+    InsufficientScope,
+    InternalError,
+    InvalidToken,
+    KeyscopeError,
+    NotInPolicy,
+    Unavailable,
+)
 from keyscope.model.decision import Deny, Reason
 from keyscope.wire.problem import Answer, Refusal, answer
+
+log = logging.getLogger(__name__)
+
+
+def failed(error: Exception) -> Answer:
+    """The answer to an exception: an error's own, or 503 for what Keyscope did not foresee (law 7)."""
+    if isinstance(error, KeyscopeError) and not isinstance(error, (Unavailable, InternalError)):
+        return answer(error)
+    log.error("cannot decide", exc_info=error)
+    return answer(unavailable(error))
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """The same as the error that says so."""
+    return error if isinstance(error, Unavailable) else Unavailable(type(error).__name__)
 
 
 def refusal(denied: Deny, method: str, path: str) -> Answer:
