@@ -153,6 +153,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli.doctor",
         "cli.export",
         "cli.completion",
+        "cli.mcp_tools",
+        "cli.mcp",
         "cli.main",
         "__main__",
     ),

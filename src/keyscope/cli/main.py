@@ -15,6 +15,7 @@ from keyscope.cli.export import export
 from keyscope.cli.gate import gate
 from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
+from keyscope.cli.mcp import mcp
 from keyscope.cli.output import print_error
 from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
@@ -34,7 +35,7 @@ def root() -> None:
     """
 
 
-for command in (serve, gate, keys, rules, presets, attenuate, panic, me, can, policy, export, doctor, completion):
+for command in (serve, gate, keys, rules, presets, attenuate, panic, me, can, policy, export, mcp, doctor, completion):
     root.add_command(command)
 
 
