@@ -155,6 +155,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli.completion",
         "cli.mcp_tools",
         "cli.mcp",
+        "cli.draft",
         "cli.main",
         "__main__",
     ),

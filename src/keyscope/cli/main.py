@@ -11,6 +11,7 @@ from keyscope.cli.ask import can, me
 from keyscope.cli.attenuate import attenuate
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
+from keyscope.cli.draft import draft_mcp
 from keyscope.cli.export import export
 from keyscope.cli.gate import gate
 from keyscope.cli.keys import keys
@@ -37,6 +38,9 @@ def root() -> None:
 
 for command in (serve, gate, keys, rules, presets, attenuate, panic, me, can, policy, export, mcp, doctor, completion):
     root.add_command(command)
+
+
+policy.add_command(draft_mcp)
 
 
 def main() -> None:

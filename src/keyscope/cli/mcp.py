@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mcp.server import Server
 
 INSTRUCTIONS = (
-    "Keyscope issues API keys that can do less. Mint one key per task with the fewest scopes and the shortest life that "
-    "will do, and revoke it when the task is done. A refusal says what is missing; do not try to get around it."
+    "Keyscope issues API keys that can do less. Mint one key per task, with the fewest scopes and the shortest life "
+    "that will do, and revoke it when the task is done. A refusal says what is missing; do not try to get around it."
 )
 _BY_NAME = {tool.name: tool for tool in TOOLS}
 

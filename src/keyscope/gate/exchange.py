@@ -10,8 +10,8 @@ from keyscope.wire.asgi import Receive
 
 T = TypeVar("T")
 
-# Under load, Granian says once in a few hundred short streams that the caller is gone, a moment before the end and while
-# the caller is there (what is then sent arrives). So the last of an answer gets a moment more.
+# Under load, Granian says once in a few hundred short streams that the caller is gone, a moment before the end and
+# while the caller is there (what is then sent arrives). So the last of an answer gets a moment more.
 _GRACE_S = 0.5
 
 

@@ -36,8 +36,11 @@ _PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}", re.ASCII)
 
 
 def path_of(method: str, name: str | None = None) -> str:
-    """The path of a JSON-RPC call in the table. A name is looked up as it is, never decoded or repaired."""
-    return f"/{method}" if name is None else f"/{method}/{name}"
+    """The path of a JSON-RPC call in the table. A name is looked up as it is, never decoded or repaired.
+
+    Methods without a name stand apart: the method ``tools/call/x`` is not the tool ``x``.
+    """
+    return f"/{OTHERS}/{method}" if name is None else f"/{method}/{name}"
 
 
 def read_tools(place: Place | None, names: Names) -> tuple[Operation, ...]:
@@ -52,7 +55,7 @@ def read_tools(place: Place | None, names: Names) -> tuple[Operation, ...]:
 
 def _rows(section: str, place: Place, names: Names) -> Iterator[tuple[Place, Operation]]:
     for name, member in place.members().items():
-        problem = _problem(section, name)
+        problem = name_problem(section, name)
         if problem:
             member.fault(f"{name!r} {problem}.")
             continue
@@ -87,7 +90,8 @@ def _entry(place: Place, names: Names) -> tuple[tuple[Scope, ...], tuple[BodyCon
     return needs, tuple(condition for condition, _ in arguments), why or ""
 
 
-def _problem(section: str, name: str) -> str:
+def name_problem(section: str, name: str) -> str:
+    """Why a name cannot stand in this section; empty if it can."""
     if len(name) > _MOST_CHARACTERS or not name.isprintable() or name != name.strip():
         return f"is not a name: write at most {_MOST_CHARACTERS} printable characters, no space at either end"
     if section == OTHERS:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp_types import CallToolResult, TextContent
 
 from keyscope.derive import attenuate
 from tests.cli.run import keyscope
 from tests.live import Live
-from tests.mcp.running import clean_environment
+from tests.model_context.running import clean_environment
 from tests.recorder import Recorder
 
 READING = {"whoami", "can_i_call", "list_keys", "describe_key"}
@@ -55,14 +56,20 @@ async def use(client: Client, name: str, /, **arguments: Any) -> Any:
     """What a tool answered, which must not be an error."""
     result = await client.call_tool(name, arguments)
     assert not result.is_error, result.content
-    return json.loads(result.content[0].text)
+    return json.loads(text_of(result))
 
 
 async def refusal(client: Client, name: str, /, **arguments: Any) -> str:
     """The words of a tool that refused."""
     result = await client.call_tool(name, arguments)
     assert result.is_error, result.content
-    return str(result.content[0].text)
+    return text_of(result)
+
+
+def text_of(result: CallToolResult) -> str:
+    [content] = result.content
+    assert isinstance(content, TextContent)
+    return content.text
 
 
 def tools(live: Live, key: str, errors: Path) -> dict[str, Any]:
@@ -83,9 +90,7 @@ def test_a_keys_life(served: Live, errors: Path, upstream: Recorder) -> None:
         secrets.append(secret)
         assert served.call("POST", "/v1/devboxes", secret, json={}).status_code == 200
         narrowed = await use(client, "narrow_key", key_id=key_id, scopes=[DEVBOXES])
-        assert narrowed["scopes"] == [
-            {"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}
-        ]
+        assert narrowed["scopes"] == [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]
         assert served.call("POST", "/v1/devboxes", secret, json={}).status_code == 403
         assert served.call("GET", "/v1/devboxes", secret).status_code == 200
         assert key_id in [key["id"] for key in (await use(client, "list_keys", status="active"))["restricted_keys"]]
@@ -137,9 +142,7 @@ def test_a_refusal_comes_in_the_servers_words(served: Live, errors: Path) -> Non
 
     async def ask(client: Client) -> None:
         wide = {"resource_type": "objects", "access_level": "write"}
-        assert "A key cannot give what it does not have" in await refusal(
-            client, "create_key", name="x", scopes=[wide]
-        )
+        assert "A key cannot give what it does not have" in await refusal(client, "create_key", name="x", scopes=[wide])
         assert "There is no such thing" in await refusal(client, "describe_key", key_id="key_unknown")
         mine = await use(client, "create_key", name="x", scopes=[DEVBOXES])
         more = {"resource_type": "devboxes", "access_level": "write"}

@@ -13,8 +13,8 @@ from mcp.shared.exceptions import MCPError
 
 from keyscope.derive import attenuate
 from tests.live import Live, wire_scopes
-from tests.mcp.running import Gate, Weather, client_of
-from tests.mcp.spoken import ACCEPT, LIST, Session, events
+from tests.model_context.running import Gate, Weather, client_of
+from tests.model_context.spoken import ACCEPT, LIST, Session, events
 
 END_S = 5.0
 """Longer than a revocation takes to end a stream, and far shorter than the streams of these tests."""
@@ -58,7 +58,7 @@ def test_a_made_up_session_does_not_exist(gate: Gate, reader: str, weather: Weat
     response = httpx.post(
         gate.endpoint,
         json=LIST,
-        headers=[*ACCEPT.items(), ("authorization", f"Bearer {reader}"), ("mcp-session-id", forged.encode("latin-1"))],  # type: ignore[arg-type,list-item]
+        headers=[*ACCEPT.items(), ("authorization", f"Bearer {reader}"), ("mcp-session-id", forged.encode("latin-1"))],  # type: ignore[arg-type]
         trust_env=False,
     )
     assert response.status_code == 404
@@ -117,7 +117,7 @@ def end(keys: Live, key: dict[str, Any], how: str) -> None:
 
 
 def short_lived(keys: Live, how: str) -> dict[str, Any]:
-    more = {"expires_at_ms": int(time.time() * 1000) + 1500} if how == "expire" else {}
+    more: dict[str, Any] = {"expires_at_ms": int(time.time() * 1000) + 1500} if how == "expire" else {}
     return keys.mint("forecasts:read", **more)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import Live
-from tests.mcp.running import POLICY, Gate, Weather
+from tests.model_context.running import POLICY, Gate, Weather
 
 
 @pytest.fixture(scope="module")

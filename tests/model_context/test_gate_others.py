@@ -1,4 +1,4 @@
-"""Resources, prompts, completions, logging, elicitation and subscriptions: through on purpose, or refused on purpose."""
+"""Resources, prompts, completions, logging, elicitation, subscriptions: passed on purpose, or refused on purpose."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mcp import Client
 from mcp_types import ElicitResult, PromptReference, ResourceTemplateReference
 
 from tests.live import Live
-from tests.mcp.running import Gate, Weather, client_of, error_of
-from tests.mcp.spoken import Session
+from tests.model_context.running import Gate, Weather, client_of, error_of
+from tests.model_context.spoken import Session
 
 AGES = ["legacy", "2026-07-28"]
 
@@ -35,7 +35,11 @@ def test_resources_are_listed_and_read_by_scope(gate: Gate, keys: Live, weather:
     assert content.contents[0].text == "station 42"
     weather.take()
     for uri in ("weather://stations/42/secrets", "weather://everything", "weather://stations/"):
-        assert error_of(lambda client, uri=uri: client.read_resource(uri), gate, key, mode).code in (-32010, -32600)
+
+        def read(client: Client, uri: str = uri) -> Any:
+            return client.read_resource(uri)
+
+        assert error_of(read, gate, key, mode).code in (-32010, -32600)
     assert not [call for call in weather.called() if call.startswith("resources/read")]
 
 
@@ -49,7 +53,7 @@ UNPLAIN = [
     "weather://stations/a\\b",
     "weather://stations//secrets",
     "weather://stations/{id}",
-    "weather://stations/ａ",
+    "weather://stations/\uff41",
 ]
 
 

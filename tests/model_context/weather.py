@@ -1,4 +1,4 @@
-"""A real MCP server: ``python -m tests.mcp.weather PORT FILE``. It writes each request that reaches it to FILE."""
+"""A real MCP server. ``python -m tests.model_context.weather PORT FILE`` writes each request that comes to FILE."""
 
 from __future__ import annotations
 
@@ -92,10 +92,12 @@ def everything() -> str:
     return "everything"
 
 
-@server.completion()
 async def complete(ref: Any, argument: Any, context: Any) -> Completion:
     """The same suggestion for all."""
     return Completion(values=["Berlin"])
+
+
+server.completion()(complete)  # type: ignore[no-untyped-call]  # the package's own decorator has no types
 
 
 class Events(EventStore):
@@ -146,4 +148,4 @@ def recording(app: App, file: Path) -> App:
 
 if __name__ == "__main__":
     inner: Any = server.streamable_http_app(event_store=Events())
-    uvicorn.run(recording(inner, Path(sys.argv[2])), port=int(sys.argv[1]), log_level="warning")  # type: ignore[arg-type]
+    uvicorn.run(recording(inner, Path(sys.argv[2])), port=int(sys.argv[1]), log_level="warning")

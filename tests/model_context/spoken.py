@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.mcp.running import Gate
+from tests.model_context.running import Gate
 
 ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 VERSION = "2025-11-25"

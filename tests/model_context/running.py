@@ -39,12 +39,13 @@ class Weather:
         self._read = 0
 
     def __enter__(self) -> Weather:
-        command = [sys.executable, "-m", "tests.mcp.weather", str(self.port), str(self._file)]
+        command = [sys.executable, "-m", "tests.model_context.weather", str(self.port), str(self._file)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=log, stderr=log)
         end = time.monotonic() + START_S
         while not _answers(self.port):
-            assert self._process.poll() is None and time.monotonic() < end, self._log.read_text()
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < end, self._log.read_text()
             time.sleep(0.02)
         self.take()
         return self
@@ -89,6 +90,10 @@ class Gate(Live):
         self.database = database
         self.endpoint = f"{self.url}/mcp"
         self._to, self._policy = upstream, policy
+
+    def __enter__(self) -> Gate:
+        self.start()
+        return self
 
     def command(self) -> list[str]:
         words = ["gate", "mcp", "--port", str(self.port), "--upstream", self._to, "--policy", str(self._policy)]

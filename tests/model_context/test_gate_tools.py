@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.live import Live
-from tests.mcp.running import UPSTREAM_KEY, Gate, Weather, client_of, error_of
+from tests.model_context.running import UPSTREAM_KEY, Gate, Weather, client_of, error_of
 
 AGES = ["legacy", "2026-07-28", "auto"]
 
