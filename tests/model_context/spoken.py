@@ -12,7 +12,7 @@ from tests.model_context.running import Gate
 
 ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 VERSION = "2025-11-25"
-INITIALIZE = {
+INITIALIZE: dict[str, Any] = {
     "jsonrpc": "2.0",
     "id": 1,
     "method": "initialize",
@@ -25,11 +25,11 @@ class Session:
     """One MCP session, spoken by hand."""
 
     def __init__(self, gate: Gate, key: str, session: str = "") -> None:
-        self.endpoint, self.key, self.session = gate.endpoint, key, session
+        self.endpoint, self.key, self.session, self.version = gate.endpoint, key, session, VERSION
 
     @property
     def headers(self) -> dict[str, str]:
-        session = {"mcp-session-id": self.session, "mcp-protocol-version": VERSION} if self.session else {}
+        session = {"mcp-session-id": self.session, "mcp-protocol-version": self.version} if self.session else {}
         return {**ACCEPT, "authorization": f"Bearer {self.key}", **session}
 
     def ask(self, method: str, message: Any = None, **more: str) -> httpx.Response:
@@ -47,9 +47,11 @@ class Session:
     def post(self, message: Any, **more: str) -> httpx.Response:
         return self.ask("POST", message, **more)
 
-    def open(self) -> Session:
-        response = self.post(INITIALIZE)
+    def open(self, version: str = VERSION) -> Session:
+        message = {**INITIALIZE, "params": {**INITIALIZE["params"], "protocolVersion": version}}
+        response = self.post(message)
         assert response.status_code == 200, response.text
+        self.version = events(response)[0]["result"]["protocolVersion"]
         self.session = response.headers["mcp-session-id"]
         assert self.post({"jsonrpc": "2.0", "method": "notifications/initialized"}).status_code == 202
         return self

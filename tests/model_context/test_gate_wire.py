@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +15,16 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from keyscope.policy.check import lint
+from keyscope.policy.document import parse
 from tests.cli.run import keyscope
 from tests.gate.waiting import wait_until
 from tests.live import Live, free_port
 from tests.model_context.running import POLICY, Gate, Weather
-from tests.model_context.spoken import ACCEPT, LIST, Session
-from tests.recorder import Recorder, Reply
+from tests.model_context.spoken import ACCEPT, LIST, Session, events
+from tests.recorder import Recorder, Reply, Seen
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_station", "arguments": {}}}
 
@@ -329,6 +336,47 @@ def test_no_coding_is_asked_for(scripted: Gate, upstream: Recorder, reader: str)
     answer(upstream, b"{}")
     send(scripted, reader, rpc(method="ping"), ("accept-encoding", "gzip"))
     assert upstream.take()[0].header("accept-encoding") is None
+
+
+def test_a_call_that_still_waits_ends_with_its_key(scripted: Gate, upstream: Recorder, keys: Live) -> None:
+    key = keys.mint("forecasts:read")
+    arrived = threading.Event()
+
+    async def never(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        arrived.set()
+        await asyncio.sleep(60)
+        return True
+
+    upstream.stream = never
+    body = rpc(method="tools/call", params={"name": "report"})
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(send, scripted, key["key_secret"], body)
+        assert arrived.wait(10)
+        assert not waiting.done()
+        keys.revoke(key["id"])
+        response = waiting.result(5)
+    upstream.stream = None
+    assert (response.status_code, response.json()["id"], error(response)["code"]) == (401, 1, -32010)
+
+
+@pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
+def test_every_age_of_the_handshake_passes(gate: Gate, reader: str, version: str) -> None:
+    session = Session(gate, reader).open(version)
+    assert session.version == version
+    tools = events(session.post(LIST))[0]["result"]["tools"]
+    assert [tool["name"] for tool in tools] == ["get_forecast", "report", "ask"]
+
+
+def test_the_policy_of_the_docs_is_a_policy(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gates" / "mcp.md").read_text()
+    [text] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert lint(parse(text, "the docs")).ok
+
+
+def test_a_websocket_is_refused(gate: Gate, keys: Live) -> None:
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    fields = {**upgrade, "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==", "authorization": f"Bearer {keys.first}"}
+    assert httpx.get(gate.endpoint, headers=fields, trust_env=False).status_code == 404
 
 
 def test_with_the_upstream_away_the_answer_is_502(new_directory: Callable[[], Path], keys: Live, reader: str) -> None:
