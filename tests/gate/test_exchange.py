@@ -38,3 +38,18 @@ def test_what_goes_on_is_cancelled() -> None:
         await asyncio.wait_for(cancelled.wait(), 5)
 
     asyncio.run(run())
+
+
+def test_nobody_listens_while_a_head_comes_soon() -> None:
+    """Granian takes a caller for gone if it is listened to at the moment when the head goes out."""
+    asked: list[str] = []
+
+    async def receive() -> Message:
+        asked.append("receive")
+        return await gone_at_once()
+
+    async def run() -> str:
+        return await Exchange.after_body(receive, 1).head(asyncio.sleep(0.05, "the head"))
+
+    assert asyncio.run(run()) == "the head"
+    assert asked == []

@@ -102,7 +102,7 @@ class McpGate:
         fields = self._fields(call, asked)
         try:
             sent = self._upstream.request(call.method, "", fields, asked.body)  # its address has the path
-            response = await exchange.unless_gone(standing.hold(sent))
+            response = await exchange.head(standing.hold(sent))
             async with response:
                 may = self._judge.may(asked.token) if asked.shows_lists and asked.is_bound else None
                 headers = self._outward(response.raw_headers, asked.lineage)

@@ -50,7 +50,7 @@ class Relay(Struct, frozen=True):
 
     async def _whole(self, may: May, exchange: Exchange, send: Send) -> None:
         self._check_plain()
-        body = cut_down(await exchange.unless_gone(self.standing.hold(self._read())), may)
+        body = cut_down(await exchange.head(self.standing.hold(self._read())), may)
         headers = [*self._other_body(), (b"content-length", str(len(body)).encode())]
         await send_answer(send, Answer(self.response.status, tuple(headers), body))
 

@@ -93,7 +93,7 @@ class Proxy:
             raise NoUpstream
         try:
             asked = self._upstream.request(call.method, call.target, headers, body)
-            response = await exchange.unless_gone(asked)
+            response = await exchange.head(asked)
         except CallerGone:
             return  # nobody is left to answer; the upstream's connection is closed by now
         except UpstreamFailure as failure:
