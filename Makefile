@@ -3,20 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
+BENCH := .venv/.bench
 
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench docs lock clean
+.PHONY: help install run test check bench bench-verifier docs lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(RUN): pyproject.toml requirements/run.txt scripts/venv.sh
 	@scripts/venv.sh run
 
 $(DEV): pyproject.toml requirements/dev.txt scripts/venv.sh
 	@scripts/venv.sh dev
+
+$(BENCH): $(DEV) requirements/bench.txt
+	@scripts/venv.sh bench
 
 install: $(RUN)  ## set up .venv with the keyscope command in it
 	@echo "Ready: .venv/bin/keyscope --help"
@@ -35,8 +39,13 @@ check: $(DEV)  ## lint, types, import floors, docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/house
 
-bench: $(DEV)  ## measure, each figure beside its ceiling or peer in the same run
-	$(BIN)/python -m bench
+bench: $(BENCH)  ## measure, each figure beside its ceiling or peer in the same run; ARGS="--quick" for a look
+	@scripts/programs.sh
+	$(BIN)/python -m bench $(ARGS)
+
+bench-verifier: $(DEV)  ## the same load on any running verifier; ARGS="--adapter unkey --url http://127.0.0.1:7070 --keys FILE"
+	@scripts/programs.sh
+	@$(BIN)/python -m bench.verifier $(ARGS)
 
 docs: $(DEV)  ## write the tables in docs/ anew from the code, and check the rest
 	$(BIN)/python -m scripts.docs

@@ -16,7 +16,7 @@ from statistics import median
 
 from bench import better_auth
 from bench.load import Load, key_file, require_wrk, wrk
-from bench.measure import interleaved
+from bench.measure import interleaved, ratios
 from bench.processes import Running, cpu_s, free_port, keyscope, program, running
 from bench.report import Row, at_least, known
 
@@ -81,11 +81,6 @@ def _costs(spent_us: dict[str, list[float]]) -> list[Row]:
 
 def _rows(found: dict[str, list[float]]) -> list[Row]:
     rates = [Row(f"{name}, requests per second", median(values), "/s", known()) for name, values in found.items()]
-    ratios = [Row("Keyscope ÷ its ceiling", _ratio(found, _CEILING), "times", at_least(0.8))]
-    ratios += [Row(f"Keyscope ÷ {name}", _ratio(found, name), "times", at_least(8)) for name in _PEERS.values()]
-    return rates + ratios
-
-
-def _ratio(found: dict[str, list[float]], other: str) -> float:
-    """The median of the ratios of each round, whose two runs stand next to each other in time."""
-    return median(mine / theirs for mine, theirs in zip(found[_OURS], found[other], strict=True))
+    beside = [Row("Keyscope ÷ its ceiling", ratios(found, _OURS, _CEILING), "times", at_least(0.8))]
+    beside += [Row(f"Keyscope ÷ {name}", ratios(found, _OURS, name), "times", at_least(8)) for name in _PEERS.values()]
+    return rates + beside

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench import keys
 from bench.processes import Running, free_port, running
+from bench.report import Missing
 
 _SOURCE = Path(__file__).parent / "peers" / "better-auth"
 VERSION: str = json.loads((_SOURCE / "package.json").read_text())["dependencies"]["better-auth"]
@@ -30,7 +31,7 @@ def installed() -> Path:
     home = (keys.CACHE / "better-auth").resolve()
     if not (home / "done").exists():
         if shutil.which("npm") is None:
-            raise SystemExit("the peer of the bench needs Node.js 20 and npm")
+            raise Missing("needs Node.js 20 and npm (Debian: apt-get install nodejs npm)")
         home.mkdir(parents=True, exist_ok=True)
         shutil.copy(_SOURCE / "package.json", home)
         options = ["--legacy-peer-deps", "--no-package-lock", "--no-audit", "--no-fund"]

@@ -31,7 +31,7 @@ def run(quick: bool) -> list[Row]:
     path = keys.database(count)
     keys.warm(path)
     with judge_over(path) as judge:
-        found = _measure(judge, _numbers(count), calls, rounds)
+        found = _measure(judge, numbers(count), calls, rounds)
     return _rows(found, count)
 
 
@@ -73,7 +73,7 @@ def _rows(us: dict[str, float], count: int) -> list[Row]:
     ]
 
 
-def _numbers(count: int) -> list[int]:
+def numbers(count: int) -> list[int]:
     """All keys but the hot ones, each once, in a random order that is the same every time."""
     numbers = list(range(HOT_KEYS + 1, count + 1))
     random.Random(1).shuffle(numbers)

@@ -19,8 +19,10 @@ PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1"
 class Judge:
     """Asks the verifier about a read of one devbox."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, operations: int = 0) -> None:
         self._decide = verifier.decide
+        self.operations = operations
+        """How many the policy has."""
 
     def allowed(self, token: bytes) -> object:
         """The decision, which the caller looks at once, beforehand."""
@@ -40,8 +42,9 @@ def judge_over(database: Path) -> Iterator[Judge]:
     """A judge that reads this database through the store's own index."""
     store = SqliteStore.open(database)
     index = store.open_index()
+    policy = load_policy("runloop")
     try:
-        yield Judge(Verifier(index, load_policy("runloop").table(), SystemClock(), set()))
+        yield Judge(Verifier(index, policy.table(), SystemClock(), set()), len(policy.operations))
     finally:
         index.close()
         store.close()

@@ -29,6 +29,11 @@ def medians(found: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: median(values) for name, values in found.items()}
 
 
+def ratios(found: Mapping[str, Sequence[float]], one: str, other: str) -> float:
+    """The median of the ratios of each round, whose runs stand next to each other in time."""
+    return median(mine / theirs for mine, theirs in zip(found[one], found[other], strict=True))
+
+
 def each_us(call: Callable[[Any], object], inputs: Iterable[Any]) -> float:
     """Microseconds of processor time a call, over all inputs once. The loop itself is taken off.
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bench.processes import LOAD_CORE, SERVER_CORE, Running, free_port, running
+from bench.processes import LOAD_CORE, SERVER_CORE, Running, free_port, required, running
 
 _BODY = json.dumps({"id": "dbx_30xQ2cP9bYyh1", "status": "running", "filler": "x" * 960})
 _ANSWERS = "default_type application/json; return 200 '{body}';"
@@ -38,11 +37,9 @@ def proxying(directory: Path, to: str) -> AbstractContextManager[Running]:
 
 
 def _nginx(place: Path, core: int, upstream: str, location: str) -> AbstractContextManager[Running]:
-    if shutil.which("nginx") is None:
-        raise SystemExit("the bench needs nginx (Debian: apt-get install nginx-light)")
     place.mkdir()
     port = free_port()
     text = _CONFIGURATION.format(place=place, port=port, upstream=upstream, location=location)
     (place / "nginx.conf").write_text(text)
-    command = ["nginx", "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")]
+    command = [required("nginx"), "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")]
     return running(command, port, place / "log", core=core)

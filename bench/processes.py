@@ -13,11 +13,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.programs import find_program
+
 from bench import keys
+from bench.report import Missing
 
 SERVER_CORE = 0
 LOAD_CORE = 1
 _START_S = 120.0
+_TO_HAVE = {"nginx": "Debian: apt-get install nginx-light", "haproxy": "Debian: apt-get install haproxy"}
 
 
 class Running(NamedTuple):
@@ -39,6 +43,14 @@ def pinned(core: int, command: Sequence[str]) -> list[str]:
     return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > core else list(command)
 
 
+def required(name: str) -> str:
+    """Where a program is. Raises Missing, saying how to have it."""
+    found = find_program(name)
+    if found is None:
+        raise Missing(f"needs {name} ({_TO_HAVE.get(name, 'make bench installs it')})")
+    return found
+
+
 @contextlib.contextmanager
 def running(
     command: Sequence[str],
@@ -47,11 +59,16 @@ def running(
     *,
     core: int = SERVER_CORE,
     environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> Iterator[Running]:
     """A server that listens on the port when the block begins, and is ended with it."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            pinned(core, command), env={**os.environ, **(environment or {})}, stdout=output, stderr=output
+            pinned(core, command),
+            cwd=directory,
+            env={**os.environ, **(environment or {})},
+            stdout=output,
+            stderr=output,
         )
     try:
         _until_open(process, port, log)
@@ -65,27 +82,20 @@ def running(
             process.wait()
 
 
-def keyscope(directory: Path, *, key_count: int, upstream: str | None = None) -> AbstractContextManager[Running]:
+def keyscope(
+    directory: Path, *, key_count: int, upstream: str | None = None, options: Sequence[str] = ()
+) -> AbstractContextManager[Running]:
     """A Keyscope with so many keys, on a database of its own."""
     port = free_port()
-    command = serve_command(keys.a_copy(key_count, directory), port, upstream)
+    command = serve_command(keys.a_copy(key_count, directory), port, upstream, *options)
     environment = {"KEYSCOPE_UPSTREAM_KEY": "ak_upstream"} if upstream else {}
     return running(command, port, directory / "keyscope.log", environment=environment)
 
 
-def serve_command(database: Path, port: int, upstream: str | None = None) -> list[str]:
+def serve_command(database: Path, port: int, upstream: str | None = None, *options: str) -> list[str]:
     gate = ["--upstream", upstream] if upstream else []
-    return [
-        sys.executable,
-        "-m",
-        "keyscope",
-        "serve",
-        "--port",
-        str(port),
-        "--database",
-        f"sqlite:///{database}",
-        *gate,
-    ]
+    words = ["serve", "--port", str(port), "--database", f"sqlite:///{database}", *gate, *options]
+    return [sys.executable, "-m", "keyscope", *words]
 
 
 def program(name: str, *arguments: str) -> list[str]:
@@ -93,11 +103,14 @@ def program(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", f"bench.programs.{name}", *arguments]
 
 
-def cpu_s(pid: int) -> float:
-    """The processor time that the process and everything below it have used."""
+def cpu_s(pid: int, *, but: str = "") -> float:
+    """The processor time that the process and everything below it have used, without the programs of one name."""
     ticks = 0
     for one in _tree(pid):
-        after_name = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        before, _, after = Path(f"/proc/{one}/stat").read_text().rpartition(")")
+        after_name = after.split()
+        if before.partition("(")[2] == but:
+            continue
         ticks += int(after_name[11]) + int(after_name[12])  # utime and stime, proc(5)
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -105,6 +118,11 @@ def cpu_s(pid: int) -> float:
 def resident_mib(pid: int) -> float:
     """The memory of the process and everything below it (VmRSS)."""
     return sum(_status_kib(one, "VmRSS:") for one in _tree(pid)) / 1024
+
+
+def anonymous_mib(pid: int) -> float:
+    """The memory of the tree that is no page of a file (RssAnon): a mapped database is not counted."""
+    return sum(_status_kib(one, "RssAnon:") for one in _tree(pid)) / 1024
 
 
 def forget_peak(pid: int) -> None:

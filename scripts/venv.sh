@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv with the locked requirements named (run or dev) and the keyscope command. Safe to call again.
+# Makes .venv with the locked requirements named (run, dev, or bench on top of dev) and the keyscope command.
+# Safe to call again.
 set -eu
 cd "$(dirname "$0")/.."
 group=$1

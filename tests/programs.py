@@ -7,33 +7,20 @@ Where the program is missing such a test is left out of the run, and the summary
 from __future__ import annotations
 
 import os
-import shutil
-import sysconfig
 from collections.abc import Mapping
 
 import pytest
+from scripts.programs import find_program, program
+
+__all__ = ["find_program", "is_ci", "missing", "program", "requires_program"]
 
 _MARK = "requires_program"
-_SYSTEM_PROGRAMS = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 def requires_program(name: str) -> pytest.MarkDecorator:
     """Marks a test that starts this program."""
     return getattr(pytest.mark, _MARK)(name)  # type: ignore[no-any-return]  # marks are made by attribute
-
-
-def find_program(name: str) -> str | None:
-    """Where the program is, looked for beside Python and in the places of system programs too."""
-    elsewhere = os.pathsep.join((sysconfig.get_path("scripts"), _SYSTEM_PROGRAMS))
-    return shutil.which(name) or shutil.which(name, path=elsewhere)
-
-
-def program(name: str) -> str:
-    """Where the program is. For tests that are marked, and so run only if it is there."""
-    found = find_program(name)
-    assert found is not None, f"{name} is not installed"
-    return found
 
 
 def is_ci(environment: Mapping[str, str]) -> bool:

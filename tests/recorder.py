@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 
@@ -41,11 +41,14 @@ Stream = Callable[[Seen, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 
 
 class Recorder:
-    """A context manager. ``seen`` grows by one per whole request; ``partial`` by one per request that was cut off."""
+    """A context manager. ``seen`` grows by one per whole request; ``partial`` by one per request that was cut off or
+    that is no HTTP. ``begun`` holds those whose head is here and whose body is not yet.
+    """
 
     def __init__(self, respond: Respond | None = None, stream: Stream | None = None) -> None:
         self.seen: list[Seen] = []
         self.partial: list[str] = []
+        self.begun: list[str] = []
         self.respond: Respond = respond or (lambda _: Reply())
         self.stream = stream
         self._loop = asyncio.new_event_loop()
@@ -76,6 +79,10 @@ class Recorder:
         taken, self.seen = self.seen, []
         return taken
 
+    def settle(self) -> None:
+        """Return once everything that has come to this machine's socket by now is in the lists."""
+        asyncio.run_coroutine_threadsafe(_some_rounds(), self._loop).result(10)
+
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -94,7 +101,7 @@ class Recorder:
         try:
             while await self._one(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
@@ -105,31 +112,60 @@ class Recorder:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
             return False
-        line, *rest = head.decode("latin-1").split("\r\n")
-        method, target, _ = line.split(" ", 2)
-        headers = [(name.lower(), value.strip()) for name, _, value in (text.partition(":") for text in rest if text)]
-        streamed = Seen(method, target, headers, b"")
+        try:
+            streamed = _parsed(head)
+        except ValueError:
+            self.partial.append(head[:80].decode("latin-1"))
+            return False
         if self.stream is not None and await self.stream(streamed, reader, writer):
             return False
-        try:
-            body = await _body(reader, headers)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            self.partial.append(f"{method} {target}")
-            raise
-        seen = Seen(method, target, headers, body)
+        seen = replace(streamed, body=await self._whole_body(streamed, reader))
         self.seen.append(seen)
-        await _answer(writer, self.respond(seen), with_body=method != "HEAD")
+        await _answer(writer, self.respond(seen), with_body=seen.method != "HEAD")
         return True
+
+    async def _whole_body(self, streamed: Seen, reader: asyncio.StreamReader) -> bytes:
+        name = f"{streamed.method} {streamed.target}"
+        self.begun.append(name)
+        try:
+            return await _body(reader, streamed.headers)
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+            self.partial.append(name)
+            raise
+        finally:
+            self.begun.remove(name)
+
+
+_ROUNDS = 8
+"""An event loop accepts, reads and wakes the reader in one round each."""
+
+
+async def _some_rounds() -> None:
+    for _ in range(_ROUNDS):
+        await asyncio.sleep(0)
+
+
+def _parsed(head: bytes) -> Seen:
+    line, *rest = head.decode("latin-1").split("\r\n")
+    method, target, _ = line.split(" ", 2)
+    return Seen(method, target, [_field(text) for text in rest if text], b"")
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), value.strip()
 
 
 async def _body(reader: asyncio.StreamReader, headers: list[tuple[str, str]]) -> bytes:
+    """The body. Trailer fields are added to the headers, so that what comes in by that way shows, too."""
     fields = dict(headers)
     if "chunked" in fields.get("transfer-encoding", ""):
         parts = []
         while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
             parts.append(await reader.readexactly(size))
             await reader.readexactly(2)
-        await reader.readexactly(2)
+        while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+            headers.append(_field(line.decode("latin-1")))
         return b"".join(parts)
     return await reader.readexactly(int(fields.get("content-length", "0")))
 

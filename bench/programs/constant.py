@@ -31,7 +31,7 @@ async def constant(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _serve(port: str) -> None:
     settings = parse_settings({"port": port}, {})
-    await _server(settings, cast(Any, constant)).serve()
+    await _server(settings, cast(Any, constant), None).serve()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from keyscope.api.app import Management, is_own
+from keyscope.api.app import Management
 from keyscope.api.caller import Desk
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
@@ -27,6 +27,7 @@ from keyscope.policy.document import Policy
 from keyscope.settings import Settings
 from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import read_call
+from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer, answer
 from keyscope.wire.refusal import failed, unavailable
 

@@ -13,6 +13,7 @@
     │       ├── OutsideTree         a restricted key manages only what it minted
     │       ├── StandardKeyRequired
     │       ├── DerivedKey          a key that its holder derived manages no keys
+    │       ├── OwnOperation        asked through a proxy for what Keyscope answers itself
     │       ├── PeerNotTrusted      a forward-auth question from an address that the settings do not name
     │       └── OriginNotTrusted    a page of another origin asks the MCP gate
     ├── BadRequest                  the request itself is wrong; ``faults`` names every place
@@ -150,6 +151,13 @@ class DerivedKey(Forbidden):
 
     code = "derived_key"
     message = "A derived key manages no keys. Derive a narrower one from it, or use the key that it came from."
+
+
+class OwnOperation(Forbidden):
+    """A proxy asks about one of Keyscope's own paths. Sent on, it would act on the upstream with the upstream's key."""
+
+    code = "own_operation"
+    message = "Keyscope answers this path itself. Send the call to Keyscope's own address, not through the proxy."
 
 
 class PeerNotTrusted(Forbidden):

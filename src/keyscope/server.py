@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import multiprocessing
 import os
 import signal
-import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import uvloop
 from granian.constants import Interfaces
@@ -29,14 +28,17 @@ from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Clock, Entropy, Index, Store, Writer
 from keyscope.authority.verify import Verifier
-from keyscope.errors import ConfigurationError, Fault, KeyscopeError
+from keyscope.behind import PeerFromEngine, private_folder, run_engine, worker_socket
+from keyscope.errors import KeyscopeError
+from keyscope.gate.followers import FollowedStore, Followers, folder_beside
 from keyscope.gate.upstream import Upstream
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy, load
 from keyscope.policy.own import with_own_operations
-from keyscope.settings import Settings, parse_settings
+from keyscope.settings import BUILT_IN, HAPROXY, Settings, parse_settings
 from keyscope.silent import close_silent
 from keyscope.store.open import open_store
+from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
 from keyscope.wire.asgi import Receive, Scope, Send
 
@@ -58,29 +60,6 @@ def load_policy(source: str) -> Policy:
     return policy
 
 
-def check_port(settings: Settings) -> None:
-    """Raise ConfigurationError if the address cannot be listened on.
-
-    Asked before serving, because the server's own sockets share a port (SO_REUSEPORT) and would join a stranger's.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((settings.host, settings.port))
-    except OSError as error:
-        raise ConfigurationError("address", [Fault("--host, --port", _address_fault(settings, error))]) from None
-
-
-def _address_fault(settings: Settings, error: OSError) -> str:
-    where = f"{settings.host} port {settings.port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use by another program; stop it or choose another --port"
-    if error.errno == errno.EACCES:
-        return f"{where} needs more rights; choose a --port above 1023"
-    return f"cannot listen on {where}: {error.strerror or error}; choose an address of this machine"
-
-
 class Served(Protocol):
     """An application that the server can keep: the whole of it, or a gate alone."""
 
@@ -97,7 +76,7 @@ Make = Callable[[Settings, Policy, Store, Clock, Entropy, Upstream | None], Serv
 
 def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
-    if settings.workers == 1:
+    if settings.workers == 1 and settings.engine == BUILT_IN:
         run_alone(settings, policy, Application)
         return 0
     return _supervise(settings, options)
@@ -105,21 +84,36 @@ def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -
 
 def run_alone(settings: Settings, policy: Policy, make: Make) -> None:
     """Serve one application in this process until SIGTERM or SIGINT."""
-    uvloop.run(_serve(settings, policy, parent=None, announce=True, make=make))
+    uvloop.run(_serve(settings, policy, parent=None, announce=True, socket_path=None, make=make))
 
 
 async def _serve(
-    settings: Settings, policy: Policy, parent: Connection | None, announce: bool, make: Make = Application
+    settings: Settings,
+    policy: Policy,
+    parent: Connection | None,
+    announce: bool,
+    socket_path: Path | None,
+    make: Make = Application,
 ) -> None:
-    store = open_store(settings.database)
+    store = _followed(settings.database)
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
             application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream)
             stack.callback(application.index.close)
-            await _run_server(settings, store, application, parent, announce)
+            if settings.envoy_grpc is not None and isinstance(application, Application):
+                from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
+
+                await stack.enter_async_context(answering_envoy(settings, settings.envoy_grpc, application))
+            await _run_server(settings, store, application, parent, announce, socket_path)
     finally:
         store.close()
+
+
+def _followed(database: str) -> Store:
+    """The store, whose changes wait for the gates that keep a copy."""
+    store = open_store(database)
+    return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
 
 
 def _upstream(settings: Settings) -> Upstream:
@@ -132,9 +126,14 @@ def _upstream(settings: Settings) -> Upstream:
 
 
 async def _run_server(
-    settings: Settings, store: Store, application: Served, parent: Connection | None, announce: bool
+    settings: Settings,
+    store: Store,
+    application: Served,
+    parent: Connection | None,
+    announce: bool,
+    socket_path: Path | None,
 ) -> None:
-    server = _server(settings, application)
+    server = _server(settings, application, socket_path)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
@@ -143,11 +142,12 @@ async def _run_server(
     background = [
         asyncio.create_task(_watch_store(application, store)),
         asyncio.create_task(_record_uses(application, store)),
-        asyncio.create_task(_close_silent(settings)),
         asyncio.create_task(_suspend_idle(store)),
     ]
+    if socket_path is None:
+        background.append(asyncio.create_task(_close_silent(settings)))
     if announce:
-        background.append(asyncio.create_task(_announce(settings)))
+        background.append(asyncio.create_task(_announce(settings, socket_path)))
     serving = asyncio.create_task(server.serve())
     try:
         await _until_stopped(server, serving)
@@ -167,9 +167,12 @@ async def _until_stopped(server: Server, serving: asyncio.Task[None]) -> None:
         await serving
 
 
-def _server(settings: Settings, application: Served) -> Server:
+def _server(settings: Settings, application: Served, socket_path: Path | None) -> Server:
+    if socket_path is not None:
+        socket_path.unlink(missing_ok=True)  # of a worker before this one
     return Server(
-        application,
+        application if socket_path is None else PeerFromEngine(application),
+        uds=socket_path,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGINL,
@@ -184,8 +187,10 @@ def _server(settings: Settings, application: Served) -> Server:
     )
 
 
-async def _announce(settings: Settings) -> None:
-    """The ready line, once the port answers."""
+async def _announce(settings: Settings, socket_path: Path | None) -> None:
+    """The ready line, once the port answers, and what is behind it."""
+    while socket_path is not None and not socket_path.exists():
+        await asyncio.sleep(0.02)
     while True:
         try:
             _, writer = await asyncio.open_connection(settings.local_host, settings.port)
@@ -193,7 +198,8 @@ async def _announce(settings: Settings) -> None:
             await asyncio.sleep(0.02)
             continue
         writer.close()
-        sys.stderr.write(f"keyscope {__version__} is ready on {settings.url}\n")
+        and_envoy = f", for Envoy (gRPC) on {settings.envoy_grpc}" if settings.envoy_grpc is not None else ""
+        sys.stderr.write(f"keyscope {__version__} is ready on {settings.url}{and_envoy}\n")
         sys.stderr.flush()
         return
 
@@ -252,8 +258,16 @@ async def _record(application: Served, store: Store) -> None:
         log.warning("last uses were not recorded: %s", error.detail)
 
 
+class _Child(NamedTuple):
+    """A process to keep running. ``body`` is called with ``arguments`` and whether it is the first of its kind."""
+
+    name: str
+    body: Callable[..., None]
+    arguments: tuple[object, ...]
+
+
 def _supervise(settings: Settings, options: Mapping[str, str | None]) -> int:
-    """Start the workers, start one again that dies, and stop them all on SIGTERM or SIGINT."""
+    """Start the workers and the engine, start one again that dies, and stop them all on SIGTERM or SIGINT."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     stopping = False
@@ -263,33 +277,59 @@ def _supervise(settings: Settings, options: Mapping[str, str | None]) -> int:
         stopping = True
         ours.close()
 
-    def start(number: int) -> BaseProcess:
-        worker = context.Process(target=work_alone, args=(dict(options), theirs, number == 0), name=f"worker-{number}")
-        worker.start()
-        return worker
+    def start(child: _Child, *, first: bool) -> BaseProcess:
+        process = context.Process(target=child.body, args=(*child.arguments, theirs, first), name=child.name)
+        process.start()
+        return process
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, stop)
-    workers = [start(number) for number in range(settings.workers)]
-    while not stopping:
-        for number, worker in enumerate(workers):
-            worker.join(0.1)
-            if not worker.is_alive() and not stopping:
-                log.error("worker %d ended with code %s; starting it again", number, worker.exitcode)
-                workers[number] = start(number + 1)
-    for worker in workers:
-        worker.join(DRAIN_S + 1)
-        if worker.is_alive():
-            worker.kill()
+    with _children(settings, dict(options)) as children:
+        running = [start(child, first=True) for child in children]
+        while not stopping:
+            for number, process in enumerate(running):
+                process.join(0.1)
+                if not process.is_alive() and not stopping:
+                    log.error("%s ended with code %s; starting it again", process.name, process.exitcode)
+                    running[number] = start(children[number], first=False)
+        for process in running:
+            process.join(DRAIN_S + 1)
+            if process.is_alive():
+                process.kill()
     return 0
 
 
-def work_alone(options: dict[str, str | None], parent: Connection, announce: bool) -> None:
+@contextlib.contextmanager
+def _children(settings: Settings, options: dict[str, str | None]) -> Iterator[list[_Child]]:
+    """The processes that these settings ask for, and the folder that they meet in."""
+    with private_folder() if settings.engine == HAPROXY else contextlib.nullcontext() as folder:
+        sockets = [worker_socket(folder, n) if folder else None for n in range(settings.workers)]
+        children = [_Child(f"worker {n}", work_alone, (options, path, n == 0)) for n, path in enumerate(sockets)]
+        if folder is not None:
+            children.append(_Child("engine", engine_alone, (options, folder)))
+        yield children
+
+
+def work_alone(
+    options: dict[str, str | None], socket_path: Path | None, announces: bool, parent: Connection, first: bool
+) -> None:
     """The body of a worker process. Secrets come from its environment, never over the pipe."""
+    settings = _settings_of(options)
+    announce = announces and first
+    uvloop.run(_serve(settings, load_policy(settings.policy), parent, announce, socket_path))
+
+
+def engine_alone(options: dict[str, str | None], folder: Path, parent: Connection, _first: bool) -> None:
+    """The body of the process that runs HAProxy."""
+    settings = _settings_of(options)
+    asyncio.run(run_engine(settings, load_policy(settings.policy), folder, parent))
+
+
+def _settings_of(options: dict[str, str | None]) -> Settings:
     start_logging("info")
     settings = parse_settings(options, os.environ)
     start_logging(settings.log_level)
-    uvloop.run(_serve(settings, load_policy(settings.policy), parent, announce))
+    return settings
 
 
 def start_logging(level: str) -> None:

@@ -23,6 +23,9 @@ Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSCOPE_"
 
+BUILT_IN, HAPROXY = "builtin", "haproxy"
+"""The engines."""
+
 
 class Setting(Struct, frozen=True):
     """One setting. ``parse`` turns its text into a value or raises ValueError with a sentence for people."""
@@ -42,6 +45,16 @@ class Setting(Struct, frozen=True):
         return PREFIX + self.name.upper()
 
 
+class Address(Struct, frozen=True):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
 class Settings(Struct, frozen=True):
     """The parsed settings. ``_s`` are seconds, ``_bytes`` bytes."""
 
@@ -50,8 +63,11 @@ class Settings(Struct, frozen=True):
     database: str
     policy: str
     upstream: str | None
+    engine: str
+    engine_threads: int
     workers: int
     forward_auth_peers: tuple[Network, ...]
+    envoy_grpc: Address | None
     max_header_bytes: int
     max_body_bytes: int
     header_timeout_s: float
@@ -148,6 +164,15 @@ def _public_url(text: str) -> str | None:
     return url
 
 
+def _address(text: str) -> Address | None:
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host.strip("[]") or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise ValueError("use host:port, like 127.0.0.1:8701 or [::1]:8701")
+    return Address(host.strip("[]"), _whole(1, 65535)(port))
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
@@ -176,8 +201,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, or memory://."),
     Setting("policy", "runloop", _given, "The policy: runloop, github-issues, or a file."),
     Setting("upstream", "", _origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),
+    Setting(
+        "engine", BUILT_IN, _one_of(BUILT_IN, HAPROXY), "What faces the callers: builtin, or haproxy, which judges."
+    ),
+    Setting("engine_threads", "0", _whole(0, 64), "Threads of the HAProxy engine; 0 for as many as there are cores."),
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
+    Setting("envoy_grpc", "", _address, "Address to answer Envoy on over gRPC, like 127.0.0.1:8701. None: it is off."),
     Setting("max_header_bytes", "16384", _whole(1024, 65536), "Largest request head, in bytes."),
     Setting("max_body_bytes", "1048576", _whole(1024, 64 << 20), "Largest body that Keyscope itself reads, in bytes."),
     Setting("header_timeout_s", "10", _seconds(0.1, 60), "Time for a request head, and for an idle connection."),
@@ -234,6 +264,15 @@ def _together(values: Mapping[str, Any]) -> list[Fault]:
     """Settings that are good alone and not together."""
     if values.get("database") == "memory://" and values.get("workers", 1) > 1:
         return [Fault("--workers", "several workers cannot share memory://; use sqlite:///FILE")]
+    if values.get("engine") == HAPROXY and values.get("database") == "memory://":
+        return [Fault("--engine", "HAProxy reads the keys from a database; use sqlite:///FILE")]
+    if values.get("engine") == HAPROXY and values.get("upstream", "") is None:
+        return [Fault("--upstream", "the HAProxy engine needs an API behind it; set its origin")]
+    if values.get("engine") == HAPROXY and urlsplit(values.get("upstream") or "").path:
+        return [Fault("--upstream", "the HAProxy engine takes an origin without a path, like https://api.example.com")]
     if values.get("upstream_key") is not None and values.get("upstream", "") is None:
         return [Fault("--upstream", "KEYSCOPE_UPSTREAM_KEY is set and the upstream is not; set both or neither")]
+    envoy_grpc = values.get("envoy_grpc")
+    if envoy_grpc is not None and envoy_grpc.port == values.get("port"):
+        return [Fault("--envoy-grpc", f"port {envoy_grpc.port} is the one of --port; choose another")]
     return []

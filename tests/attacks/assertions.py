@@ -82,6 +82,11 @@ def _host_not(unwanted: str, case: Case) -> str | None:
     return next((unwanted for seen in case.outcome.reached if seen.header("host") == unwanted), None)
 
 
+def _value_absent(unwanted: str, case: Case) -> str | None:
+    fields = (field for seen in case.outcome.reached for field in seen.headers)
+    return next((f"{name}: {value}" for name, value in fields if unwanted in value), None)
+
+
 def _header_substring(wanted: dict[str, str], case: Case) -> str | None:
     reply = _reply(case)
     missing = [name for name, part in wanted.items() if not any(part in value for value in reply.all(name))]
@@ -154,6 +159,7 @@ _UPSTREAM: dict[str, Check] = {
     "caller_token_absent": _token_absent,
     "identity_headers_present": _identity,
     "host_not": _host_not,
+    "value_absent": _value_absent,
 }
 
 _RESPONSE: dict[str, Check] = {

@@ -118,6 +118,11 @@ class Cast:
             self._made[name] = self._make(name)
         return self._made[name]
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secret of every key that was made so far, by name."""
+        return {name: made.secret for name, made in self._made.items()}
+
     def digest(self, name: str) -> bytes:
         """The digest under which the store holds the key."""
         key = self._world.store.read(lambda reader: reader.key(self[name].id))

@@ -26,12 +26,15 @@ class Reply:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``closed``: the server ended the connection or stream. ``cut``: requests that came to the upstream in part."""
+    """``closed``: the server ended the connection or stream. ``cut``: requests that came to the upstream in part.
+    ``serves``: an honest call behind it arrived.
+    """
 
     replies: tuple[Reply, ...]
     closed: bool
     reached: tuple[Seen, ...] = ()
     cut: tuple[str, ...] = ()
+    serves: bool = True
 
     @property
     def reply(self) -> Reply | None:

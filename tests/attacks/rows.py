@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-ROWS_FILE = Path(__file__).parents[1] / "data" / "attacks" / "rows.json"
+_DATA = Path(__file__).parents[1] / "data" / "attacks"
+FILES = (_DATA / "rows.json", _DATA / "in_front.json")
 
 PROXY, API, FORWARD_AUTH = "proxy", "api", "forward-auth"
 FACES = (PROXY, API, FORWARD_AUTH)
@@ -111,7 +112,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         )
 
 
-ROWS: tuple[Row, ...] = tuple(msgspec.json.decode(ROWS_FILE.read_bytes(), type=list[Row]))
+ROWS: tuple[Row, ...] = tuple(row for file in FILES for row in msgspec.json.decode(file.read_bytes(), type=list[Row]))
 BY_ID = {row.id: row for row in ROWS}
 
 

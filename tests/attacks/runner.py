@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tests.attacks import h1, h2c
 from tests.attacks.assertions import after_fault, response_fault, upstream_fault
@@ -13,10 +14,34 @@ from tests.attacks.outcome import Outcome, Reply
 from tests.attacks.rows import BY_ID, FORWARD_AUTH, PROXY, Row
 from tests.attacks.verdicts import Case, holds
 from tests.live import Live
-from tests.recorder import Recorder
+from tests.recorder import Seen
 
-_SETTLE_S = 0.05
-"""How long something may still be on its way to the upstream once the caller's connection is closed."""
+MARKER = "/v1/devboxes/dbx_marker"
+"""An honest call of the runner's own, behind each row. Once it has arrived, so has whatever came before it."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A row that was sent. ``arrival`` is what is wrong with what reached the upstream, ``answer`` with the answer."""
+
+    case: Case
+    arrival: str | None
+    answer: str | None
+
+    @property
+    def faults(self) -> list[str]:
+        return [fault for fault in (self.arrival, self.answer) if fault is not None]
+
+
+class Upstream(Protocol):
+    """What notes what arrives: a Recorder, or something that is like one."""
+
+    partial: list[str]
+    begun: list[str]
+
+    def take(self) -> list[Seen]: ...
+
+    def settle(self) -> None: ...
 
 
 class WrongVerdict(AssertionError):
@@ -26,10 +51,11 @@ class WrongVerdict(AssertionError):
 class Runner:
     """Rows against one server. A row with steps before it gets keys of its own; the others share one set."""
 
-    def __init__(self, live: Live, upstream: Recorder) -> None:
-        self._live = live
+    def __init__(self, live: Live, upstream: Upstream, port: int | None = None) -> None:
+        """``port`` is where the gate listens, if another program than Keyscope's server is the gate."""
         self._upstream = upstream
-        self._host = f"127.0.0.1:{live.port}"
+        self._port = live.port if port is None else port
+        self._host = f"127.0.0.1:{self._port}"
         self._world = World(live)
         self._cast = Cast(self._world)
 
@@ -38,37 +64,52 @@ class Runner:
 
     def run(self, row: Row, face: str, verdicts: tuple[str, ...] = ()) -> None:
         """Raise WrongVerdict if the row does not get one of its verdicts, or of those given instead."""
+        trial = self.attempt(row, face)
+        wanted = verdicts or row.verdicts
+        if not any(holds(word, trial.case) for word in wanted):
+            raise WrongVerdict(f"{row.id} on {face}: not {' or '.join(wanted)} but {trial.case.outcome}. {row.why}")
+        if trial.faults:
+            raise WrongVerdict(f"{row.id} on {face}: {trial.faults[0]}; {trial.case.outcome}")
+
+    def attempt(self, row: Row, face: str) -> Trial:
+        """Do what comes before, send the row, and look at everything that it asserts beside its verdict."""
         own = row.prime or row.assert_after or row.key == "expires-at-now"
         cast = Cast(self._world) if own else self._cast
         earlier = self._do_steps(row, face, cast)
         events = self._world.events(self._world.account)
         case = self._case(row, face, cast)
-        wanted = verdicts or row.verdicts
-        if not any(holds(word, case) for word in wanted):
-            raise WrongVerdict(f"{row.id} on {face}: not {' or '.join(wanted)} but {case.outcome}. {row.why}")
-        self._check_assertions(case, earlier, events)
+        return Trial(case, upstream_fault(case) if face == PROXY else None, self._answer_fault(case, earlier, events))
 
     def _case(self, row: Row, face: str, cast: Cast) -> Case:
         self._clear()
         if row.raw_request is not None:
-            request, outcome = None, h1.exchange(self._live.port, raw_bytes(row, self._host, cast))
+            request, outcome = None, h1.exchange(self._port, raw_bytes(row, self._host, cast))
         elif row.proto == "h2":
             body = row.body.encode(row.encoding) if row.body is not None else None
-            request, outcome = None, h2c.exchange(self._live.port, h2_fields(row, self._host, cast), body)
+            request, outcome = None, h2c.exchange(self._port, h2_fields(row, self._host, cast), body)
         else:
             request = compose(row, face, self._host, cast)
             head = request.method == "HEAD"
-            outcome = h1.exchange(self._live.port, request.bytes(), head, lambda: _wait_for(row, cast))
+            outcome = h1.exchange(self._port, request.bytes(), head, lambda: _wait_for(row, cast))
+        if face == PROXY:
+            self._send_marker()
         return Case(row, face, request, self._with_upstream(outcome), self._world, cast)
 
     def _clear(self) -> None:
         self._upstream.take()
         self._upstream.partial.clear()
 
+    def _send_marker(self) -> None:
+        first = self._world.live.first
+        lines = [f"GET {MARKER} HTTP/1.1", f"Host: {self._host}", f"Authorization: Bearer {first}"]
+        h1.exchange(self._port, "\r\n".join([*lines, "Connection: close", "", ""]).encode())
+
     def _with_upstream(self, outcome: Outcome) -> Outcome:
-        if not outcome.replies:
-            time.sleep(_SETTLE_S)
-        return replace(outcome, reached=tuple(self._upstream.take()), cut=tuple(self._upstream.partial))
+        self._upstream.settle()
+        arrived = self._upstream.take()
+        reached = tuple(seen for seen in arrived if seen.target != MARKER)
+        cut = (*self._upstream.partial, *self._upstream.begun)
+        return replace(outcome, reached=reached, cut=cut, serves=len(arrived) == len(reached) + 1)
 
     def _do_steps(self, row: Row, face: str, cast: Cast) -> Reply | None:
         """Do what comes before; the answer of the last request among it."""
@@ -85,15 +126,10 @@ class Runner:
                 last = case.outcome.reply
         return last
 
-    def _check_assertions(self, case: Case, earlier: Reply | None, events: int) -> None:
-        faults = []
-        if case.face == PROXY:
-            faults.append(upstream_fault(case))
-        if case.face != FORWARD_AUTH:  # there, nginx writes the answer
-            faults += [response_fault(case), after_fault(case), self._compared(case, earlier, events)]
-        for fault in faults:
-            if fault is not None:
-                raise WrongVerdict(f"{case.row.id} on {case.face}: {fault}; {case.outcome}")
+    def _answer_fault(self, case: Case, earlier: Reply | None, events: int) -> str | None:
+        if case.face == FORWARD_AUTH:
+            return None  # there, nginx writes the answer
+        return response_fault(case) or after_fault(case) or self._compared(case, earlier, events)
 
     def _compared(self, case: Case, earlier: Reply | None, events: int) -> str | None:
         """Assertions that need another answer, or the audit trail from before."""

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
 import httpx
 import pytest
 
 from keyscope.gate.export import TEMPLATES
-from tests.gate.proxies import UPSTREAM_KEY, running
-from tests.live import Live
+from tests.gate.proxies import ENVOY_GRPC, UPSTREAM_KEY, program_of, running
+from tests.gate.ws_upstream import WebSocketUpstream
+from tests.live import Live, free_port
 from tests.programs import requires_program
-from tests.recorder import Recorder
+from tests.recorder import Recorder, Seen
 
-AWAY = {"nginx": 500, "caddy": 502, "traefik": 500, "envoy": 503}
+AWAY = {"nginx": 500, "caddy": 502, "traefik": 500, "envoy": 503, ENVOY_GRPC: 503}
 """What each answers while Keyscope cannot be asked."""
+PROXIES = [pytest.param(name, marks=requires_program(program_of(name))) for name in sorted(TEMPLATES)]
+MEBIBYTE = 1 << 20
 
 
 class Asking(NamedTuple):
@@ -25,12 +31,25 @@ class Asking(NamedTuple):
     url: str
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=requires_program(name)) for name in sorted(TEMPLATES)])
+@pytest.fixture(scope="module")
+def grpc_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def live(grpc_port: int, new_directory: Callable[[], Path]) -> Iterator[Live]:
+    """A server that is asked over HTTP and over gRPC."""
+    with Live(new_directory(), options=["--envoy-grpc", f"127.0.0.1:{grpc_port}"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=PROXIES)
 def asking(
-    request: pytest.FixtureRequest, live: Live, upstream: Recorder, new_directory: Callable[[], Path]
+    request: pytest.FixtureRequest, live: Live, grpc_port: int, upstream: Recorder, new_directory: Callable[[], Path]
 ) -> Iterator[Asking]:
     """A proxy in front of the recorder."""
-    with running(request.param, f"http://127.0.0.1:{upstream.port}", live.port, new_directory()) as url:
+    port = grpc_port if request.param == ENVOY_GRPC else live.port
+    with running(request.param, upstream.url, port, new_directory()) as url:
         yield Asking(request.param, url)
 
 
@@ -132,6 +151,53 @@ def test_an_upload_passes_whole(asking: Asking, live: Live, upstream: Recorder) 
     assert call(asking, "POST", path, key, content=body).status_code == 200
     [seen] = upstream.take()
     assert seen.body == body
+
+
+def test_a_large_upload_streams(asking: Asking, live: Live, upstream: Recorder) -> None:
+    key = live.mint("devboxes:write")["key_secret"]
+    parts = [bytes([number]) * MEBIBYTE for number in range(20)]
+    arriving = threading.Event()
+
+    async def notice(_: Seen, *__: object) -> bool:
+        arriving.set()
+        return False
+
+    def upload() -> Iterator[bytes]:
+        yield parts[0]
+        assert arriving.wait(20), "the proxy keeps the upload back until it is whole"
+        yield from parts[1:]
+
+    upstream.stream = notice
+    response = call(asking, "POST", "/v1/devboxes/dbx_1/upload_file", key, content=upload())
+    assert response.status_code == 200
+    [seen] = upstream.take()
+    assert seen.body == b"".join(parts)
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_websocket_passes_both_ways(
+    proxy: str, live: Live, grpc_port: int, new_directory: Callable[[], Path]
+) -> None:
+    made, other = live.mint("devboxes:write"), live.mint("blueprints:write")["key_secret"]
+
+    async def talk(url: str, key: str) -> str:
+        headers = {"authorization": f"Bearer {key}"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{url}/pty/session-1", headers=headers) as ws,
+        ):
+            await ws.send_str("hello")
+            return str(await ws.receive_str(timeout=20))
+
+    port = grpc_port if proxy == ENVOY_GRPC else live.port
+    with WebSocketUpstream() as shells, running(proxy, shells.url, port, new_directory()) as url:
+        assert asyncio.run(talk(url, made["key_secret"])) == "hello"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            asyncio.run(talk(url, other))
+        assert refused.value.status == 403
+        [handshake] = shells.handshakes
+        fields = dict(handshake.headers)
+        assert (fields["authorization"], fields["x-keyscope-key-id"]) == (f"Bearer {UPSTREAM_KEY}", made["id"])
 
 
 def test_nothing_passes_while_keyscope_is_away(asking: Asking, live: Live, upstream: Recorder) -> None:

@@ -82,6 +82,13 @@ def test_only_a_dialect_that_relays_answers_with_more_than_401_and_403(ask: Ask,
     assert answered == (400 if dialect.relays else 403)
 
 
+@pytest.mark.parametrize("path", ["/v1/apikeys", "/v1/restricted_keys/key_1/rotate", "/keyscope/me"])
+@pytest.mark.parametrize("dialect", DIALECTS, ids=name)
+def test_a_path_of_keyscopes_own_is_never_sent_on(ask: Ask, live: Live, dialect: Dialect, path: str) -> None:
+    assert ask(dialect, "POST", path, live.first) == 403
+    assert ask(dialect, "POST", path, live.mint("account:write")["key_secret"]) == 403
+
+
 @pytest.mark.parametrize("dialect", DIALECTS, ids=name)
 def test_a_body_that_is_not_seen_needs_the_scopes_of_every_condition(ask: Ask, live: Live, dialect: Dialect) -> None:
     key = live.mint("devboxes:write")["key_secret"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 from keyscope.cli.main import root
 from keyscope.gate.export import TEMPLATES, Origin, export
-from tests.gate.proxies import install
+from tests.gate.proxies import install, program_of
 from tests.live import free_port
 from tests.programs import program, requires_program
 
@@ -20,6 +21,7 @@ CHECKS = {
     "nginx": ["-t", "-p", ".", "-c", "nginx.conf", "-e", "error.log"],
     "caddy": ["validate", "--config", "Caddyfile"],
     "envoy": ["--mode", "validate", "--config-path", "envoy.yaml"],
+    "envoy-grpc": ["--mode", "validate", "--config-path", "envoy.yaml"],
 }
 """How a program checks a configuration. Traefik has no such command."""
 
@@ -39,7 +41,33 @@ def test_every_place_in_a_template_is_filled_in(proxy: str, api: str) -> None:
     assert Origin.parse(api).host in text
 
 
-@pytest.mark.parametrize("proxy", [pytest.param(name, marks=requires_program(name)) for name in sorted(CHECKS)])
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ((), "10.0.0.7, port_value: 8701"),
+        (("--url", "http://10.0.0.8"), "10.0.0.8, port_value: 80}"),
+        (("--url", "http://10.0.0.8:9701"), "10.0.0.8, port_value: 9701"),
+    ],
+)
+def test_grpc_has_its_own_port_on_the_host_of_the_http_server(
+    words: tuple[str, ...], asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYSCOPE_URL", "http://10.0.0.7:8700")
+    _, text = printed("envoy-grpc", "--upstream", "http://a", *words)
+    assert asked in text
+
+
+def test_the_bodies_that_a_policy_judges_are_shown_and_no_others() -> None:
+    _, text = printed("envoy-grpc", "--upstream", "http://a", "--policy", "github-issues")
+    assert re.findall(r"- {match: {(.*?), headers.*exact: (\w+)", text) == [
+        (r'safe_regex: {regex: "/repos/[!-.0-~]+/[!-.0-~]+/issues"}', "POST"),
+        (r'safe_regex: {regex: "/repos/[!-.0-~]+/[!-.0-~]+/issues/[!-.0-~]+"}', "PATCH"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "proxy", [pytest.param(name, marks=requires_program(program_of(name))) for name in sorted(CHECKS)]
+)
 def test_the_program_itself_finds_no_fault_with_an_https_upstream(
     proxy: str, new_directory: Callable[[], Path]
 ) -> None:
@@ -53,7 +81,12 @@ def test_the_program_itself_finds_no_fault_with_an_https_upstream(
     install(proxy, text, folder)
     environment = {**os.environ, "KEYSCOPE_UPSTREAM_KEY": "x", "HOME": str(folder)}
     done = subprocess.run(
-        [program(proxy), *CHECKS[proxy]], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+        [program(program_of(proxy)), *CHECKS[proxy]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 

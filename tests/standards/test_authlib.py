@@ -14,7 +14,7 @@ from authlib.oauth2.rfc6750.errors import (  # type: ignore[import-untyped]
 from authlib.oauth2.rfc7662 import IntrospectTokenValidator  # type: ignore[import-untyped]
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata  # type: ignore[import-untyped]
 
-from keyscope.api.introspection import METADATA
+from keyscope.wire.own import METADATA
 from tests.live import Live
 
 PUBLIC = "https://keys.example.com"

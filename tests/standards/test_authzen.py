@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from keyscope.api.authzen import CONFIGURATION, EVALUATION, EVALUATIONS
+from keyscope.api.authzen import EVALUATION, EVALUATIONS
+from keyscope.wire.own import CONFIGURATION
 from tests.attacks.fixtures import World
 from tests.live import Live
 from tests.standards.asking import ALL, allowed, asked, evaluate

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from keyscope.api.authzen import CONFIGURATION
-from keyscope.api.introspection import METADATA
 from keyscope.errors import ConfigurationError
 from keyscope.settings import parse_settings
+from keyscope.wire.own import CONFIGURATION, METADATA
 from tests.attacks.h1 import exchange
 from tests.live import Live
 from tests.recorder import Recorder

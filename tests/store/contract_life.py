@@ -56,6 +56,29 @@ class LifeContract:
         assert shown is not None
         assert shown.expires_at_ms == 400
 
+    def test_all_keys_are_read_with_their_ancestors_and_all_earlier_secrets(self, store: Store) -> None:
+        put(store, a_key("key_1"), a_key("key_2", "key_1", revoked_at_ms=5), a_key("key_3", "key_2"))
+        put(store, a_key("key_9", account=OTHER))
+        rotated(store, a_key("key_3", "key_2"), "second", 500)
+        lines = store.read(lambda reader: sorted(reader.lineages(), key=lambda line: line.key.id))
+        kept = store.read(lambda reader: [reader.lineage(line.key.id) for line in lines])
+        assert [(line.ids, line.key) for line in lines] == [(line.ids, line.key) for line in kept if line is not None]
+        assert [(line.ids, line.stopped) for line in lines] == [
+            (("key_1",), False),
+            (("key_2", "key_1"), True),
+            (("key_3", "key_2", "key_1"), True),
+            (("key_9",), False),
+        ]
+        assert store.read(lambda reader: list(reader.former_digests())) == [digest("key_3")]
+
+    def test_the_digests_below_a_key_are_those_of_all_secrets_of_its_tree(self, store: Store) -> None:
+        put(store, a_key("key_1"), a_key("key_2", "key_1"), a_key("key_3", "key_2"), a_key("key_4", "key_1"))
+        rotated(store, a_key("key_3", "key_2"), "second", 500)
+        below = store.read(lambda reader: reader.digests_below("key_2", 10))
+        assert sorted(below) == sorted([digest("key_2"), digest("second"), digest("key_3")])
+        assert len(store.read(lambda reader: reader.digests_below("key_1", 4))) == 4
+        assert store.read(lambda reader: reader.digests_below("key_7", 4)) == []
+
     def test_an_earlier_digest_is_never_given_to_another_key(self, store: Store) -> None:
         put(store, a_key("key_1"))
         rotated(store, a_key("key_1"), "second", 500)

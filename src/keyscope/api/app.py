@@ -13,11 +13,11 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from keyscope import __version__, errors
-from keyscope.api.authzen import CONFIGURATION, AccessRoutes
+from keyscope.api.authzen import AccessRoutes
 from keyscope.api.caller import Answered, Desk
 from keyscope.api.documented import BODY_MODELS
 from keyscope.api.ending import EndingRoutes
-from keyscope.api.introspection import METADATA, TokenRoutes
+from keyscope.api.introspection import TokenRoutes
 from keyscope.api.keys import KeyRoutes
 from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
@@ -27,21 +27,12 @@ from keyscope.api.service import ServiceRoutes
 from keyscope.api.verify import VerifyRoutes
 from keyscope.model.token import Kind
 from keyscope.wire.asgi import Receive, Scope, Send, send_answer
+from keyscope.wire.own import API_KEYS, RESTRICTED_KEYS, WELL_KNOWN
 from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
 
-RESTRICTED_KEYS = "/v1/restricted_keys"
-API_KEYS = "/v1/apikeys"
-OWN = "/keyscope"
-OWN_PREFIXES = (RESTRICTED_KEYS, API_KEYS, OWN)
-WELL_KNOWN = frozenset({METADATA, CONFIGURATION})
 _PUBLIC = frozenset({"/keyscope/healthz", "/keyscope/readyz"}) | WELL_KNOWN
-
-
-def is_own(path: str) -> bool:
-    """Whether a path is Keyscope's own. Such a path never goes to the upstream, whatever stands below it."""
-    return path in WELL_KNOWN or any(path == prefix or path.startswith(prefix + "/") for prefix in OWN_PREFIXES)
 
 
 class Management:

@@ -34,10 +34,10 @@ from keyscope.model.body import Json
 from keyscope.wire.asgi import Receive
 from keyscope.wire.call import Call
 from keyscope.wire.codec import decode_strict
+from keyscope.wire.own import CONFIGURATION
 from keyscope.wire.problem import Answer, Header
 from keyscope.wire.target import METHODS
 
-CONFIGURATION = "/.well-known/authzen-configuration"
 _BASE = "/keyscope/access/v1"
 EVALUATION = f"{_BASE}/evaluation"
 EVALUATIONS = f"{_BASE}/evaluations"

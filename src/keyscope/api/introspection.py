@@ -35,10 +35,10 @@ from keyscope.wire.asgi import Receive
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call
 from keyscope.wire.form import MEDIA_TYPE, parse_form
+from keyscope.wire.own import METADATA
 from keyscope.wire.problem import NO_STORE, Answer
 from keyscope.wire.refusal import refusal
 
-METADATA = "/.well-known/oauth-authorization-server"
 INTROSPECT = "/keyscope/introspect"
 REVOKE = "/keyscope/oauth/revoke"
 REASON = "revoked through OAuth (RFC 7009)"

@@ -6,7 +6,7 @@ its result, durably. An exception rolls everything back. Every method may raise 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -114,6 +114,15 @@ class Reader(Protocol):
 
     def descendants(self, key_id: str) -> list[Key]:
         """Every key minted by this one, by its children and so on, oldest first. Not the key itself."""
+
+    def lineages(self) -> Iterator[Lineage]:
+        """Every key of every account as its present secret shows it, with its ancestors, in no order."""
+
+    def former_digests(self) -> Iterator[bytes]:
+        """The digests of all earlier secrets of all keys."""
+
+    def digests_below(self, key_id: str, limit: int) -> list[bytes]:
+        """The digests of all secrets, present and earlier, of the key and of every key below it; at most ``limit``."""
 
     def last_used_ms(self, key_id: str) -> int | None:
         """When the key was last accepted, in Unix milliseconds, as far as ``record_use`` was told."""

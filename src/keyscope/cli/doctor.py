@@ -16,6 +16,7 @@ from keyscope.cli.output import print_error
 from keyscope.errors import ConfigurationError
 from keyscope.server import load_policy
 from keyscope.settings import Settings, parse_settings
+from keyscope.startable import check_extras
 
 _TIMEOUT_S = 5.0
 _LEAST_SQLITE = (3, 37, 0)
@@ -47,6 +48,8 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield "key", _key
     if settings.upstream is not None:
         yield "upstream", lambda: _upstream(settings.upstream or "")
+    if settings.envoy_grpc is not None:
+        yield "envoy", lambda: _envoy(settings)
 
 
 def _try(name: str, check: Callable[[], str]) -> bool:
@@ -84,6 +87,11 @@ def _key() -> str:
     with connect() as client:
         view = client.get("/keyscope/me")
     return f"{view['id']} ({view['kind']}, {view['name']}) is live"
+
+
+def _envoy(settings: Settings) -> str:
+    check_extras(settings)
+    return f"what {settings.envoy_grpc} needs is installed"
 
 
 def _upstream(origin: str) -> str:

@@ -13,8 +13,9 @@ from keyscope.mcp_application import McpApplication
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy, load
 from keyscope.policy.tools import METHOD
-from keyscope.server import check_port, run_alone, start_logging
-from keyscope.settings import SETTINGS, Setting, Settings, parse_settings
+from keyscope.server import run_alone, start_logging
+from keyscope.settings import BUILT_IN, SETTINGS, Setting, Settings, parse_settings
+from keyscope.startable import check_addresses
 from keyscope.store.open import open_store
 
 MCP_PORT = "8702"
@@ -32,6 +33,8 @@ _MCP_SETTINGS = (
     "upstream_timeout_s",
     "log_level",
 )
+_OF_THE_SERVER = {"workers": "1", "engine": BUILT_IN, "envoy_grpc": ""}
+"""Settings that a server beside the gate may have in its environment, and that mean nothing here."""
 _ABOUT = {
     "port": "Port to listen on.",
     "database": "Where keyscope serve keeps the keys: the same sqlite:///FILE.",
@@ -53,11 +56,11 @@ def _mcp(**options: str | None) -> None:
     this machine, which also mints the keys, with the same policy.
     """
     options["port"] = options["port"] or os.environ.get("KEYSCOPE_PORT") or MCP_PORT
-    settings = parse_settings({**options, "workers": "1"}, os.environ)
+    settings = parse_settings({**options, **_OF_THE_SERVER}, os.environ)
     start_logging(settings.log_level)
     policy = load(settings.policy)
     _require_together(settings, policy)
-    check_port(settings)
+    check_addresses(settings)
     run_alone(settings, policy, McpApplication)
 
 

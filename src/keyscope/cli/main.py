@@ -13,6 +13,7 @@ from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
 from keyscope.cli.draft import draft_mcp
 from keyscope.cli.export import export
+from keyscope.cli.feed import feed
 from keyscope.cli.gate import gate
 from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
@@ -36,7 +37,23 @@ def root() -> None:
     """
 
 
-for command in (serve, gate, keys, rules, presets, attenuate, panic, me, can, policy, export, mcp, doctor, completion):
+for command in (
+    serve,
+    gate,
+    keys,
+    rules,
+    presets,
+    attenuate,
+    panic,
+    me,
+    can,
+    policy,
+    export,
+    feed,
+    mcp,
+    doctor,
+    completion,
+):
     root.add_command(command)
 
 

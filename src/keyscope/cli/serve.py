@@ -9,8 +9,10 @@ import sys
 import click
 
 from keyscope.authority.bootstrap import FirstKey, bootstrap
-from keyscope.server import check_port, load_policy, run, start_logging
-from keyscope.settings import SETTINGS, Settings, parse_settings
+from keyscope.gate.haproxy.engine import find_haproxy
+from keyscope.server import load_policy, run, start_logging
+from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
+from keyscope.startable import check_addresses, check_extras
 from keyscope.store.open import open_store
 from keyscope.system import SystemClock, SystemEntropy
 
@@ -40,7 +42,10 @@ def _serve(**options: str | None) -> None:
     settings = parse_settings(options, os.environ)
     start_logging(settings.log_level)
     policy = load_policy(settings.policy)
-    check_port(settings)
+    check_extras(settings)
+    check_addresses(settings)
+    if settings.engine == HAPROXY:
+        find_haproxy()
     _show_first_key(_first_key(settings), settings)
     raise SystemExit(run(settings, policy, options))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keyscope.authority.verify import Verifier
 from keyscope.model.decision import Allow
+from keyscope.model.scope import Scope
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call
 from keyscope.wire.problem import Answer
@@ -21,3 +22,18 @@ def admit(verifier: Verifier, call: Call) -> Allow | Answer:
         return decision
     verifier.note_denied(decision, call.peer)
     return refusal(decision, call.method, call.path)
+
+
+def is_judged_by_body(allow: Allow) -> bool:
+    """Whether the call may need more, depending on its body.
+
+    A standard key may do everything, so there is nothing in its bodies to judge.
+    """
+    route = allow.access.route
+    return route is not None and bool(route.conditions) and allow.lineage.grant is not None
+
+
+def admit_with(verifier: Verifier, allow: Allow, call: Call, needs: tuple[Scope, ...]) -> Allow | Answer:
+    """Judge an admitted call again, by all that it needs with its body."""
+    decision = verifier.judge(allow.lineage, allow.access.route, needs)
+    return decision if isinstance(decision, Allow) else refusal(decision, call.method, call.path)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from msgspec import Struct
@@ -24,18 +23,19 @@ from keyscope.errors import (
     Fault,
     InvalidToken,
     MissingCredential,
+    OwnOperation,
     PeerNotTrusted,
     RepeatedCredential,
 )
+from keyscope.gate.peers import Network, TrustedPeers
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.bearer import bearer_token
 from keyscope.wire.call import peer_of
+from keyscope.wire.own import is_own
 from keyscope.wire.problem import NO_STORE, Answer, answer
 from keyscope.wire.refusal import refusal
 from keyscope.wire.target import METHODS, matched_method, split_target
-
-Network = IPv4Network | IPv6Network
 
 PREFIX = b"/keyscope/authorize/"
 KEY_ID_HEADER = b"x-keyscope-key-id"
@@ -98,17 +98,16 @@ class ForwardAuth:
 
     def __init__(self, verifier: Verifier, peers: tuple[Network, ...]) -> None:
         self._verifier = verifier
-        self._peers = peers
-        self._trusted: dict[str, bool] = {}
+        self._peers = TrustedPeers(peers)
 
     def answer(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
         """200 with the key's id in a header, or a refusal. Raises Unavailable."""
         try:
-            self._check_peer(peer_of(scope))
+            self._peers.check(peer_of(scope))
             return self._judge(dialect, scope)
         except (MissingCredential, InvalidToken) as error:
             return answer(error)
-        except (RepeatedCredential, BadRequest, PeerNotTrusted) as error:
+        except (RepeatedCredential, BadRequest, OwnOperation, PeerNotTrusted) as error:
             return answer(error, status=dialect.status)
 
     def _judge(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
@@ -116,6 +115,8 @@ class ForwardAuth:
         if method not in METHODS:
             raise _incomplete("the original method is not one that Keyscope knows")
         path, _ = split_target(target)
+        if is_own(path):
+            raise OwnOperation
         decision = self._verifier.decide(token, matched_method(method), path)
         route = decision.access.route
         if route is not None and route.conditions and length not in _MEMBERLESS_BODY_BYTES:
@@ -125,15 +126,6 @@ class ForwardAuth:
             return _allowed(decision)
         self._verifier.note_denied(decision, None)
         return refusal(decision, method, path)
-
-    def _check_peer(self, peer: str) -> None:
-        trusted = self._trusted.get(peer)
-        if trusted is None:
-            trusted = bool(peer) and any(ip_address(peer) in network for network in self._peers)
-            if len(self._trusted) < 1024:
-                self._trusted[peer] = trusted
-        if not trusted:
-            raise PeerNotTrusted(peer)
 
 
 def _read(dialect: Dialect, scope: Mapping[str, Any]) -> tuple[bytes, bytes, str, bytes]:

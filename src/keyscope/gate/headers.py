@@ -1,8 +1,9 @@
 """Which header fields cross the gate, in both directions.
 
 Inwards nothing passes that could claim to be someone or somewhere else: the caller's credential, cookies, every
-forwarding header, method overrides, Keyscope's own headers, and names with an underscore (some programs read ``_`` as
-``-``). Hop-by-hop fields end here (RFC 9110 section 7.6.1), and so do those that ``Connection`` names.
+forwarding header, method overrides, Keyscope's own headers, and names with anything but letters, digits and hyphens
+(CGI and its heirs read every other character as a hyphen). Hop-by-hop fields end here (RFC 9110 section 7.6.1), and so
+do those that ``Connection`` names.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from keyscope.wire.asgi import RawHeaders
 
 Fields = list[tuple[str, str]]
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
     b"upgrade".split()
 )
-_NEVER_INWARD = frozenset(
+NEVER_INWARD = frozenset(
     b"authorization cookie host expect forwarded via x-real-ip x-client-ip x-cluster-client-ip true-client-ip "
     b"cf-connecting-ip x-account-id x-rewrite-url x-http-method x-http-method-override x-method-override".split()
 )
-_NEVER_INWARD_PREFIXES = (b"x-forwarded-", b"x-original-", b"x-keyscope-", b"x-auth-")
+NEVER_INWARD_PREFIXES = (b"x-forwarded-", b"x-original-", b"x-keyscope-", b"x-auth-")
 _NEVER_OUTWARD = frozenset({b"set-cookie", b"set-cookie2", b"alt-svc"})
 _WEBSOCKET_HANDSHAKE = (b"sec-websocket-",)
 
@@ -35,11 +36,11 @@ def inward(headers: RawHeaders, key: Key, upstream_key: str | None) -> Fields:
     fields = [
         (name.decode("latin-1"), _text(value))
         for name, value in headers
-        if name not in _HOP_BY_HOP
-        and name not in _NEVER_INWARD
+        if name not in HOP_BY_HOP
+        and name not in NEVER_INWARD
         and name not in nominated
-        and b"_" not in name
-        and not name.startswith(_NEVER_INWARD_PREFIXES)
+        and name.replace(b"-", b"").isalnum()
+        and not name.startswith(NEVER_INWARD_PREFIXES)
     ]
     fields.append(("x-keyscope-key-id", key.id))
     fields.append(("x-keyscope-account-id", key.account_id))
@@ -61,7 +62,7 @@ def outward(headers: tuple[tuple[bytes, bytes], ...]) -> RawHeaders:
     return [
         (name, value)
         for name, value in lowered
-        if name not in _HOP_BY_HOP and name not in _NEVER_OUTWARD and name not in nominated
+        if name not in HOP_BY_HOP and name not in _NEVER_OUTWARD and name not in nominated
     ]
 
 

@@ -13,7 +13,7 @@ import aiohttp
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
-from keyscope.gate.admit import admit
+from keyscope.gate.admit import admit, admit_with, is_judged_by_body
 from keyscope.gate.exchange import BrokenOff, CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
 from keyscope.gate.upstream import Body, Upstream
@@ -23,7 +23,6 @@ from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call
 from keyscope.wire.codec import decode_strict, encode
 from keyscope.wire.problem import Answer, answer
-from keyscope.wire.refusal import refusal
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class Proxy:
         admitted = admit(self._verifier, call)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
-        if self._is_judged_by_body(admitted):
+        if is_judged_by_body(admitted):
             return await self._forward_judged(call, admitted, receive, send)
         exchange = Exchange(receive, self._body_timeout_s)
         try:
@@ -56,11 +55,6 @@ class Proxy:
             raise BadRequest(str(gone), [Fault("body", "the body is malformed or ended early")]) from None
         headers = self._fields(call, admitted)
         return await self._forward(call, headers, body, exchange, send)
-
-    def _is_judged_by_body(self, allow: Allow) -> bool:
-        # A standard key may do everything, so there is nothing in its bodies to judge.
-        route = allow.access.route
-        return route is not None and bool(route.conditions) and allow.lineage.grant is not None
 
     async def _forward_judged(self, call: Call, allow: Allow, receive: Receive, send: Send) -> None:
         raw = await read_json_bytes(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
@@ -78,10 +72,8 @@ class Proxy:
         if route is None or not raw:
             return raw
         value = decode_strict(raw)
-        decision = self._verifier.judge(allow.lineage, route, route.needs_with(value))
-        if isinstance(decision, Allow):
-            return encode(value)
-        return refusal(decision, call.method, call.path)
+        admitted = admit_with(self._verifier, allow, call, route.needs_with(value))
+        return encode(value) if isinstance(admitted, Allow) else admitted
 
     def _fields(self, call: Call, allow: Allow) -> Fields:
         if self._upstream is None:

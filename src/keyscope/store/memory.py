@@ -6,7 +6,7 @@ A write keeps a list of what would undo it, and runs that backwards when it fail
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import TypeVar
 
@@ -95,6 +95,18 @@ class MemoryReader:
             found.update((key.id, key) for key in new)
             reached += [key.id for key in new]
         return sorted(found.values(), key=lambda key: key.id)
+
+    def lineages(self) -> Iterator[Lineage]:
+        return (lineage(key, self.key) for key in self._content.keys.values())
+
+    def former_digests(self) -> Iterator[bytes]:
+        return iter(self._content.formers)
+
+    def digests_below(self, key_id: str, limit: int) -> list[bytes]:
+        key = self.key(key_id)
+        mine = {found.id: found.digest for found in [*([key] if key is not None else []), *self.descendants(key_id)]}
+        formers = [former.digest for former in self._content.formers.values() if former.key_id in mine]
+        return [*mine.values(), *formers][:limit]
 
     def last_used_ms(self, key_id: str) -> int | None:
         return self._content.used.get(key_id)

@@ -21,13 +21,14 @@ def open_store(url: str) -> Store:
     if url == "memory://":
         return MemoryStore()
     if url.startswith(SQLITE):
-        return SqliteStore.open(_sqlite_path(url))
+        return SqliteStore.open(sqlite_path(url))
     if url.partition(":")[0].partition("+")[0] in ("postgres", "postgresql"):
         raise unusable(f"PostgreSQL is not supported by this version of Keyscope. {FORMS}")
     raise unusable(f"The database URL has no form that Keyscope knows. {FORMS}")
 
 
-def _sqlite_path(url: str) -> Path:
+def sqlite_path(url: str) -> Path:
+    """The file of a ``sqlite:///`` URL. Raises ConfigurationError."""
     text = url.removeprefix(SQLITE)
     if not text or text.endswith("/"):
         raise unusable(f"The database URL names no file. {FORMS}")

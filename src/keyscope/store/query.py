@@ -40,6 +40,14 @@ WITH RECURSIVE below(descendant_id) AS (
 """
 DESCENDANTS = f"{_BELOW} {KEYS} JOIN below ON id = descendant_id ORDER BY id"
 
+_TREE = "mine(key_id) AS (SELECT ? UNION SELECT descendant_id FROM below)"
+_DIGESTS = (
+    "SELECT digest FROM keys JOIN mine ON id = key_id"
+    " UNION ALL SELECT digest FROM former_secrets JOIN mine USING (key_id)"
+)
+DIGESTS_BELOW = f"{_BELOW}, {_TREE} {_DIGESTS} LIMIT ?"
+"""With the key's id, twice, and the limit."""
+
 LIVING_CHILDREN = (
     "SELECT count(*) FROM keys WHERE parent_id = ? AND revoked_at_ms IS NULL"
     " AND (expires_at_ms IS NULL OR expires_at_ms > ?)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keyscope.authority.ports import (
@@ -58,6 +58,28 @@ class SqliteReader:
     def descendants(self, key_id: str) -> list[Key]:
         found = self._connection.execute(sql.DESCENDANTS, (key_id,))
         return [key for (record,) in found if (key := rows.key_of(record)).id != key_id]
+
+    def lineages(self) -> Iterator[Lineage]:
+        parents: dict[str, Lineage] = {}
+        for (record,) in self._connection.execute("SELECT record FROM records"):
+            yield self._with_ancestors(rows.key_of(record), parents)
+
+    def _with_ancestors(self, key: Key, parents: dict[str, Lineage]) -> Lineage:
+        if key.parent_id is None:
+            return Lineage(key)
+        if key.parent_id not in parents:
+            made = lineage(key, self.key)
+            if made.parent is not None:
+                parents[key.parent_id] = made.parent
+            return made
+        return Lineage(key, parents[key.parent_id])
+
+    def former_digests(self) -> Iterator[bytes]:
+        return (digest for (digest,) in self._connection.execute("SELECT digest FROM former_secrets"))
+
+    def digests_below(self, key_id: str, limit: int) -> list[bytes]:
+        found = self._connection.execute(sql.DIGESTS_BELOW, (key_id, key_id, limit))
+        return [digest for (digest,) in found]
 
     def last_used_ms(self, key_id: str) -> int | None:
         row = self._one("SELECT used_at_ms FROM key_usage WHERE key_id = ?", key_id)

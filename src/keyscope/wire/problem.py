@@ -32,6 +32,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.OutsideTree: HTTPStatus.FORBIDDEN,
     errors.StandardKeyRequired: HTTPStatus.FORBIDDEN,
     errors.DerivedKey: HTTPStatus.FORBIDDEN,
+    errors.OwnOperation: HTTPStatus.FORBIDDEN,
     errors.PeerNotTrusted: HTTPStatus.FORBIDDEN,
     errors.OriginNotTrusted: HTTPStatus.FORBIDDEN,
     errors.BadRequest: HTTPStatus.BAD_REQUEST,

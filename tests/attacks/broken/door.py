@@ -227,7 +227,7 @@ def _() -> None:
 @broken("the caller's key goes to the upstream", "ctl-001")
 def _() -> None:
     headers = keyscope.gate.headers
-    swap(headers, "_NEVER_INWARD", headers._NEVER_INWARD - {b"authorization"})
+    swap(headers, "NEVER_INWARD", headers.NEVER_INWARD - {b"authorization"})
 
 
 @broken("forward-auth reads the headers of two dialects", "hdr-030:forward-auth", "hdr-034:forward-auth")
@@ -261,3 +261,19 @@ def _() -> None:
 @broken("forward-auth ends the URI at an encoded NUL", "pth-036:forward-auth")
 def _() -> None:
     swap(forward, "split_target", lambda raw: (raw.decode("latin-1").split("%00")[0], b""))
+
+
+@broken("names that CGI reads like the gate's own go on", "prx-025", "prx-026", "prx-093", "prx-094")
+def _() -> None:
+    old = part(proxy, "inward")
+
+    def inward(headers: Any, key: Any, upstream_key: Any) -> Any:
+        odd = [(n.decode(), v.decode()) for n, v in headers if not n.replace(b"-", b"").isalnum()]
+        return [*old(headers, key, upstream_key), *odd]
+
+    swap(proxy, "inward", inward)
+
+
+@broken("a proxy may send Keyscope's own paths on", "prx-001:forward-auth", "prx-004:forward-auth")
+def _() -> None:
+    swap(forward, "is_own", lambda path: False)

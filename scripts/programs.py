@@ -1,0 +1,23 @@
+"""Programs beside Python: where they are, looked for beside Python and in the places of system programs too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+
+_SYSTEM_PROGRAMS = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
+
+
+def find_program(name: str) -> str | None:
+    """The program's path, or None where it is not installed."""
+    elsewhere = os.pathsep.join((sysconfig.get_path("scripts"), _SYSTEM_PROGRAMS))
+    return shutil.which(name) or shutil.which(name, path=elsewhere)
+
+
+def program(name: str) -> str:
+    """The program's path. Raises FileNotFoundError where it is not installed."""
+    found = find_program(name)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed")
+    return found

@@ -1,0 +1,90 @@
+"""Serve behind HAProxy: the workers listen on Unix sockets in a folder of their own, and one process runs the engine.
+
+Only this user's processes can enter the folder, so what comes in over these sockets comes from HAProxy, and the address
+of the caller that it names is believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from keyscope.gate.export import Origin
+from keyscope.gate.followers import folder_beside
+from keyscope.gate.haproxy.configuration import Bounds, Place
+from keyscope.gate.haproxy.engine import Engine
+from keyscope.policy.document import Policy
+from keyscope.settings import Settings
+from keyscope.store.open import open_store, sqlite_path
+from keyscope.system import SystemClock
+from keyscope.wire.asgi import App, Receive, Scope, Send
+
+PEER_HEADER = b"x-keyscope-peer"
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder with a short path, for sockets, that is gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="keyscope-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def worker_socket(folder: Path, number: int) -> Path:
+    return folder / f"worker-{number}.sock"
+
+
+class PeerFromEngine:
+    """An ASGI application that sees the address of the caller where it would see HAProxy's."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "headers" in scope:
+            peers = [value for name, value in scope["headers"] if name == PEER_HEADER]
+            scope["headers"] = [field for field in scope["headers"] if field[0] != PEER_HEADER]
+            scope["client"] = (peers[0].decode("ascii") if len(peers) == 1 else "", 0)
+        await self._app(scope, receive, send)
+
+
+async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: Connection) -> None:
+    """Run HAProxy until a signal, or until the parent ends."""
+    engine = _engine(settings, policy, folder)
+    running = asyncio.ensure_future(engine.run(folder_beside(sqlite_path(settings.database).resolve())))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    loop.add_reader(parent.fileno(), running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+def _engine(settings: Settings, policy: Policy, folder: Path) -> Engine:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    place = Place(
+        listen=f"{host}:{settings.port}",
+        upstream=Origin.parse(settings.upstream or ""),
+        directory=folder,
+        socket=folder / "haproxy.sock",
+        servers=[str(worker_socket(folder, number)) for number in range(settings.workers)],
+    )
+    bounds = Bounds(
+        header_bytes=settings.max_header_bytes,
+        header_s=settings.header_timeout_s,
+        client_s=settings.body_timeout_s,
+        connect_s=settings.upstream_connect_timeout_s,
+        server_s=settings.upstream_timeout_s,
+        threads=settings.engine_threads,
+    )
+    store = open_store(settings.database)
+    has_key = settings.upstream_key is not None
+    return Engine(place, bounds, store, SystemClock(), policy.table(), has_key=has_key)

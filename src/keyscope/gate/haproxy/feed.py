@@ -1,0 +1,90 @@
+"""All that keeps one HAProxy fed: its files, the changes, its leave, new maps when they are wanted, last uses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from keyscope.authority.ports import Clock, Reader, Store
+from keyscope.errors import KeyscopeError
+from keyscope.gate.followers import following
+from keyscope.gate.haproxy.feeder import Feeder
+from keyscope.gate.haproxy.files import bits_of, write_all, write_keys
+from keyscope.gate.haproxy.uses import Uses
+from keyscope.model.operation import Table
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = 0.5
+_LOOK_S = 0.02
+_TAKE_OVER_S = 120.0
+
+
+class Feed:
+    """``directory`` holds HAProxy's maps, ``socket`` is its runtime socket. ``reload`` has it read the maps anew."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        table: Table,
+        directory: Path,
+        socket: Path,
+        reload: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._table = table
+        self._directory = directory
+        self._reload = reload
+        self._bits = bits_of(table)
+        self._wants_maps = asyncio.Event()
+        self._feeder = Feeder(store, self._bits, socket, directory, clock, self._wants_maps.set)
+        self._uses = Uses(store, socket, directory, clock)
+
+    def write(self) -> None:
+        """Write all files that HAProxy reads at its start. Raises StoreUnavailable."""
+        now_ms = self._clock.now_ms()
+        self._store.read(lambda reader: write_all(self._directory, reader, self._table, now_ms))
+
+    async def run(self, followed: Path, at: Path) -> None:
+        """Feed until cancelled. ``followed`` is the folder of the followers, ``at`` a socket for those who confirm."""
+        async with following(followed, at, self._feeder.confirm):
+            works = (self._feeder.follow(), self._renew(), self._uses.record_for_ever())
+            tasks = [asyncio.create_task(work) for work in works]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self._uses.record()
+                await self._feeder.stop()
+
+    async def _renew(self) -> None:
+        """Give HAProxy new maps when they are wanted: a process with them takes over, and no request is dropped."""
+        while True:
+            await self._wants_maps.wait()
+            try:
+                await self._give_new_maps()
+            except KeyscopeError as error:
+                log.error("HAProxy gets no new maps: %s", error.detail)
+            await asyncio.sleep(_AGAIN_S)
+            self._wants_maps.clear()
+
+    async def _give_new_maps(self) -> None:
+        now_ms = self._clock.now_ms()
+
+        def write(reader: Reader) -> int:
+            return write_keys(self._directory, reader, self._bits, now_ms)
+
+        number = await asyncio.to_thread(self._store.read, write)
+        await self._reload()
+        end = asyncio.get_running_loop().time() + _TAKE_OVER_S
+        while not self._feeder.has_fed_since(number):
+            if asyncio.get_running_loop().time() > end:
+                log.error("HAProxy did not take its new maps in %d s", _TAKE_OVER_S)
+                return
+            await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,165 @@
+"""Keeps HAProxy true: tells it what has changed, and renews its leave to judge alone.
+
+The leave lasts two seconds and is renewed only after everything that was committed before has been told. So a HAProxy
+that the feeder cannot reach, or whose feeder has died, asks Keyscope about everything before long, and whoever waits
+for a change to be told, waits at most as long (``confirm``). The time is that of a clock that never goes backwards: if
+HAProxy's clock is set back, its leave seems too long to it, and it asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from keyscope.authority.ports import Clock, Store
+from keyscope.errors import KeyscopeError
+from keyscope.gate.haproxy.bits import Bits
+from keyscope.gate.haproxy.configuration import LEASE_MS
+from keyscope.gate.haproxy.news import News, news
+from keyscope.gate.haproxy.runtime import Away, Runtime
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.05
+_RENEW_BELOW_MS = LEASE_MS - 500
+_LOOK_MS = 250
+MOST_TOLD = 5_000
+"""So many keys that have changed, and new maps are worth a reload: HAProxy asks about each of these keys."""
+
+
+class Fed:
+    """One HAProxy process: how to reach it, and how far it is true. ``until_ms`` is the end of its leave."""
+
+    def __init__(self, runtime: Runtime, process: int, number: int) -> None:
+        self.runtime = runtime
+        self.process = process
+        self.number = self.began_at = number
+        self.until_ms = 0
+        self.told = 0
+        self.is_old = False
+        """Whether a newer process has taken over the socket."""
+
+
+class Feeder:
+    """Feeds all processes of one HAProxy. ``on_too_much`` is called when new maps are wanted."""
+
+    def __init__(
+        self, store: Store, bits: Bits, socket: Path, maps: Path, clock: Clock, on_too_much: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._bits = bits
+        self._socket = socket
+        self._maps = maps
+        self._clock = clock
+        self._on_too_much = on_too_much
+        self._fed: list[Fed] = []
+        self._lock = asyncio.Lock()
+        self._unreached_until_ms = clock.now_ms() + LEASE_MS
+        """Until then a process that we cannot reach, perhaps one of a feeder before us, may judge alone."""
+        self._look_at_ms = 0
+
+    async def follow(self) -> None:
+        """Feed until cancelled."""
+        while True:
+            try:
+                async with self._lock:
+                    await self._feed()
+            except KeyscopeError as error:
+                log.error("HAProxy is not fed, and asks about everything: %s", error.detail)
+            await asyncio.sleep(TICK_S)
+
+    async def confirm(self) -> None:
+        """Returns when no HAProxy process judges alone by anything older than what is committed now.
+
+        Raises StoreUnavailable if that cannot be known.
+        """
+        async with self._lock:
+            await self._feed()
+            unreached_until_ms = self._unreached_until_ms
+        left_ms = unreached_until_ms - self._clock.now_ms()
+        if left_ms > 0:
+            await asyncio.sleep(left_ms / 1000)
+
+    def has_fed_since(self, number: int) -> bool:
+        """Whether the newest process started with maps that are true at least up to this change."""
+        return any(fed.began_at >= number and not fed.is_old for fed in self._fed)
+
+    async def stop(self) -> None:
+        """Take the leave back and let go."""
+        async with self._lock:
+            for fed in list(self._fed):
+                fed.is_old = True
+            await self._feed_all()
+
+    async def _feed(self) -> None:
+        await self._find_process()
+        await self._feed_all()
+
+    async def _feed_all(self) -> None:
+        for fed in list(self._fed):
+            try:
+                if fed.is_old:
+                    await self._let_go(fed)
+                else:
+                    await self._bring_up_to_date(fed)
+            except Away as error:
+                self._lose(fed, error)
+
+    async def _bring_up_to_date(self, fed: Fed) -> None:
+        now_ms = self._clock.now_ms()
+        told = self._store.read(lambda reader: news(reader, fed.number, self._bits, now_ms))
+        if told.too_much:
+            await self._take_back(fed)
+            return self._on_too_much()
+        await self._tell(fed, told)
+        if told.number != fed.number or fed.until_ms - now_ms < _RENEW_BELOW_MS:
+            await fed.runtime.renew(now_ms + LEASE_MS, told.number)
+            fed.until_ms, fed.number = now_ms + LEASE_MS, told.number
+        if fed.told > MOST_TOLD:
+            self._on_too_much()
+        return None
+
+    async def _tell(self, fed: Fed, told: News) -> None:
+        # New keys first: one that was minted and has changed since is then asked about.
+        await fed.runtime.add_keys(told.keys)
+        await fed.runtime.add_asked(told.asked)
+        fed.told += len(told.asked)
+
+    async def _take_back(self, fed: Fed) -> None:
+        if fed.until_ms:
+            await fed.runtime.stop_judging()
+            fed.until_ms = 0
+
+    async def _let_go(self, fed: Fed) -> None:
+        """Of a process whose place another one has taken, or will take: it asks Keyscope until it ends."""
+        await self._take_back(fed)
+        fed.runtime.close()
+        self._fed.remove(fed)
+
+    async def _find_process(self) -> None:
+        """Get hold of the process behind the socket, if it is not one that we know."""
+        now_ms = self._clock.now_ms()
+        if now_ms < self._look_at_ms:
+            return None
+        self._look_at_ms = now_ms + _LOOK_MS
+        try:
+            runtime = await Runtime.connect(self._socket, self._maps)
+            process = await runtime.process()
+            if any(fed.process == process for fed in self._fed):
+                return runtime.close()
+            fed = Fed(runtime, process, await runtime.number())
+        except Away as error:
+            return log.debug("HAProxy is not there: %s", error)
+        for before in self._fed:
+            before.is_old = True
+        self._fed.append(fed)
+        return None
+
+    def _lose(self, fed: Fed, error: Away) -> None:
+        if not fed.is_old:
+            log.warning("HAProxy cannot be told of changes, and asks about everything before long: %s", error)
+        fed.runtime.close()
+        self._fed.remove(fed)
+        self._unreached_until_ms = max(self._unreached_until_ms, fed.until_ms)

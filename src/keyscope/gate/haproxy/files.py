@@ -1,0 +1,100 @@
+"""The files that HAProxy reads at its start: the maps of keys and calls, and the answers that it gives by itself.
+
+``lease.map`` holds two numbers: ``until`` when HAProxy may judge alone (Unix milliseconds; 0 in the file, so that a new
+process judges nothing before it was brought up to date), and ``number``, the change up to which the maps are true.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from keyscope.authority.ports import Reader
+from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, MissingCredential, Unavailable
+from keyscope.gate.haproxy.bits import Bits
+from keyscope.gate.haproxy.entries import is_alive, line, name_of
+from keyscope.gate.haproxy.routes import rows
+from keyscope.model.operation import Table
+from keyscope.model.scope import Level, Scope
+from keyscope.wire.problem import Refusal, answer
+
+KEYS, ASK, CALLS, REFUSALS, LEASE = "keys.map", "ask.map", "calls.map", "refusals.map", "lease.map"
+MISSING, INVALID, LACKING, CLOSED = "missing.json", "invalid.json", "lacking.json", "closed.json"
+AUTHORITY = "authority.json"
+UNTIL, NUMBER = "until", "number"
+
+LACKING_SCOPE = Scope("needed_scope", Level.READ)
+"""Stands for the scope that a refused call lacks, where HAProxy fills it in."""
+SCOPE_FORMAT = "%[var(txn.scope)]"
+
+_AUTHORITY = Fault(":authority", "send a host, and a port if need be, and nothing else")
+_OPERATION, _CALL = "OPERATION", "CALL"
+_FORMATS = {
+    "%": "%%",
+    str(LACKING_SCOPE): SCOPE_FORMAT,
+    _OPERATION: "%[var(txn.operation)]",
+    _CALL: "%[var(txn.call)]",
+}
+
+
+def write_all(directory: Path, reader: Reader, table: Table, now_ms: int) -> int:
+    """Write every file, whole. Returns the number of the change up to which they are true."""
+    bits = bits_of(table)
+    number = write_keys(directory, reader, bits, now_ms)
+    calls = list(rows(table, bits))
+    _write(directory / CALLS, (f"{row.call} {row.needs}\n" for row in calls))
+    single = [row for row in calls if len(row.scopes) == 1]
+    _write(directory / REFUSALS, (f"{row.call} {row.operation};{row.scopes[0]}\n" for row in single))
+    _write(directory / MISSING, [answer(MissingCredential()).body.decode()])
+    _write(directory / INVALID, [answer(InvalidToken()).body.decode()])
+    _write(directory / CLOSED, [answer(Unavailable()).body.decode()])
+    _write(directory / AUTHORITY, [answer(BadRequest("authority", [_AUTHORITY])).body.decode()])
+    _write(directory / LACKING, [_lacking()])
+    return number
+
+
+def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> int:
+    """Write the maps of keys and the lease. Returns the number of the change up to which they are true."""
+    number = reader.last_number()
+    with _new(directory / KEYS) as keys, _new(directory / ASK) as ask:
+        for lineage in reader.lineages():
+            if is_alive(lineage, now_ms):
+                keys.write(f"{name_of(lineage.key.digest)} {line(lineage, bits)}\n")
+            else:
+                ask.write(f"{name_of(lineage.key.digest)} 1\n")
+        ask.writelines(f"{name_of(digest)} 1\n" for digest in reader.former_digests())
+    _write(directory / LEASE, [f"{UNTIL} 0\n", f"{NUMBER} {number}\n"])
+    return number
+
+
+def bits_of(table: Table) -> Bits:
+    """The bits of all resource types that a call can need."""
+    return Bits(scope.resource for operation in table for scope in operation.needs)
+
+
+def _lacking() -> str:
+    """The refusal of a key that lacks the one scope that a call needs, for HAProxy to fill in."""
+    message = f"The key lacks {LACKING_SCOPE} for {_OPERATION} ({_CALL})."
+    step = "Ask what would allow it, with this key: GET /keyscope/can, or the command keyscope can."
+    refusal = Refusal(message=f"{message} {step}", operation=_OPERATION, missing=(LACKING_SCOPE,), next=(step,))
+    text = answer(InsufficientScope(), refusal).body.decode()
+    for word, form in _FORMATS.items():
+        text = text.replace(word, form)
+    return text
+
+
+def _write(path: Path, parts: Iterator[str] | list[str]) -> None:
+    with _new(path) as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[IO[str]]:
+    """A file that takes its place only when it is whole, readable by nobody else."""
+    part = path.with_name(path.name + ".part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        yield file
+    part.replace(path)

@@ -1,0 +1,114 @@
+"""HAProxy's runtime socket: one connection, kept, on which commands are answered one after the other.
+
+A connection belongs to one HAProxy process for life. A reload puts a new process behind the same path, while the old
+one goes on with what it has begun; their process numbers tell them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from keyscope.gate.haproxy.files import ASK, KEYS, LEASE, NUMBER, UNTIL
+
+ANSWER_S = 1.0
+_PROMPT = b"> "
+_LINE_PROMPT = "+ "
+_MOST_LINES = 100
+"""A command and its lines have to fit HAProxy's buffer (16 KiB at least)."""
+_LARGEST_ANSWER_BYTES = 1 << 28
+
+USED_FOR_MS = 60_000
+"""How long a key stays in the table of used keys after its last use, as the configuration has it."""
+_USED = re.compile(r"key=(\S+) .*?exp=(\d+)")
+
+
+class Away(Exception):
+    """HAProxy cannot be reached, or did not do what it was told."""
+
+
+class Runtime:
+    """Use ``connect``. Every method raises Away, and the connection is of no use after that."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, maps: Path) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._maps = maps
+
+    @classmethod
+    async def connect(cls, socket: Path, maps: Path) -> Runtime:
+        """Talk to the process that listens at the path now. ``maps`` is the folder of its map files."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                runtime = cls(*await asyncio.open_unix_connection(socket, limit=_LARGEST_ANSWER_BYTES), maps)
+        except (OSError, TimeoutError) as error:
+            raise Away(f"{socket}: {error}") from None
+        await runtime._told("prompt")
+        return runtime
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def process(self) -> int:
+        """The number of the process (its own, which in a container is not the one outside)."""
+        found = re.search(r"^Pid: (\d+)$", await self._asked("show info"), re.MULTILINE)
+        if found is None:
+            raise Away("HAProxy does not say its process number")
+        return int(found[1])
+
+    async def number(self) -> int:
+        """The change up to which the maps of the process are true."""
+        said = await self._asked(f"show map {self._maps / LEASE}")
+        values = dict(line.split()[1:3] for line in said.splitlines() if line.strip())
+        try:
+            return int(values[NUMBER])
+        except (KeyError, ValueError):
+            raise Away("HAProxy has another lease.map than Keyscope writes") from None
+
+    async def add_keys(self, lines: Sequence[str]) -> None:
+        """Lines of ``keys.map``."""
+        await self._add(KEYS, lines)
+
+    async def add_asked(self, names: Iterable[str]) -> None:
+        """Digests about which Keyscope is to be asked from now on."""
+        await self._add(ASK, [f"{name} 1" for name in names])
+
+    async def renew(self, until_ms: int, number: int) -> None:
+        """Let HAProxy judge alone until then (Unix milliseconds), by maps that are true up to a change."""
+        lease = self._maps / LEASE
+        await self._told(f"set map {lease} {NUMBER} {number}")
+        await self._told(f"set map {lease} {UNTIL} {until_ms}")
+
+    async def stop_judging(self) -> None:
+        """Have it ask Keyscope about everything."""
+        await self._told(f"set map {self._maps / LEASE} {UNTIL} 0")
+
+    async def used(self) -> dict[str, int]:
+        """How long ago keys were last accepted, by key id, in milliseconds; those of the last minute."""
+        said = await self._asked("show table used")
+        return {key_id: USED_FOR_MS - int(left) for key_id, left in _USED.findall(said)}
+
+    async def _add(self, name: str, lines: Sequence[str]) -> None:
+        for at in range(0, len(lines), _MOST_LINES):
+            some = "\n".join(lines[at : at + _MOST_LINES])
+            await self._told(f"add map {self._maps / name} <<\n{some}\n")
+
+    async def _told(self, command: str) -> None:
+        said = await self._asked(command)
+        if said.strip():
+            raise Away(f"HAProxy refused {command.split()[:2]}: {said.strip()[:200]}")
+
+    async def _asked(self, command: str) -> str:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                self._writer.write(command.encode() + b"\n")
+                await self._writer.drain()
+                said = await self._reader.readuntil(b"\n" + _PROMPT)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            with suppress(OSError):
+                self._writer.close()
+            raise Away(type(error).__name__) from None
+        return said.removesuffix(_PROMPT).decode().replace(_LINE_PROMPT, "")

@@ -1,0 +1,49 @@
+"""Whether this machine can serve with these settings, asked before anything is made or printed."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from keyscope.errors import ConfigurationError, Fault
+from keyscope.settings import Settings
+
+
+def check_addresses(settings: Settings) -> None:
+    """Raise ConfigurationError if an address cannot be listened on.
+
+    Asked before serving, because the server's own sockets share a port (SO_REUSEPORT) and would join a stranger's.
+    """
+    _check_address("--host, --port", "--port", settings.host, settings.port)
+    if settings.envoy_grpc is not None:
+        _check_address("--envoy-grpc", "port", settings.envoy_grpc.host, settings.envoy_grpc.port)
+
+
+def _check_address(option: str, port_option: str, host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        fault = _address_fault(f"{host} port {port}", port_option, error)
+        raise ConfigurationError("address", [Fault(option, fault)]) from None
+
+
+def _address_fault(where: str, port_option: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use by another program; stop it or choose another {port_option}"
+    if error.errno == errno.EACCES:
+        return f"{where} needs more rights; choose a {port_option} above 1023"
+    return f"cannot listen on {where}: {error.strerror or error}; choose an address of this machine"
+
+
+def check_extras(settings: Settings) -> None:
+    """Raise ConfigurationError if a setting asks for packages that are not installed."""
+    if settings.envoy_grpc is None:
+        return
+    try:
+        import keyscope.envoy_grpc  # noqa: F401  (only whether it can be)
+    except ImportError as error:
+        advice = f"the package {error.name} is missing; install what it needs: pip install 'keyscope[envoy]'"
+        raise ConfigurationError("extra", [Fault("--envoy-grpc", advice)]) from None
