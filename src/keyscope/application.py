@@ -128,6 +128,10 @@ class Application:
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
             return answer(unavailable(error), status=dialect.status)
 
+    def stop(self) -> None:
+        """End the streams that have no end of their own: a stop waits for every answer."""
+        self.feed.close()
+
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
         check(self.verifier, self.index, self._store)

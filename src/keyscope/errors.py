@@ -14,10 +14,12 @@
     │       ├── StandardKeyRequired
     │       ├── DerivedKey          a key that its holder derived manages no keys
     │       ├── OwnOperation        asked through a proxy for what Keyscope answers itself
-    │       └── PeerNotTrusted      a forward-auth question from an address that the settings do not name
+    │       ├── PeerNotTrusted      a forward-auth question from an address that the settings do not name
+    │       └── OriginNotTrusted    a page of another origin asks the MCP gate
     ├── BadRequest                  the request itself is wrong; ``faults`` names every place
     │   ├── RuleViolation           against the account's own rules on its keys
     │   ├── BadTarget               the request target is not in canonical form
+    │   ├── HeaderMismatch          header fields that say something else than the body
     │   ├── UnsupportedMediaType
     │   ├── TooLarge
     │   │   ├── TargetTooLong
@@ -25,6 +27,7 @@
     │   ├── ExpectationFailed       an Expect other than 100-continue
     │   └── TimedOut                the request did not arrive in time
     ├── NotFound
+    │   └── UnknownSession          no MCP session of this key
     ├── MethodNotAllowed
     ├── NotImplementedMethod
     ├── Conflict                    the same request id with another body
@@ -36,6 +39,7 @@
     ├── UpstreamFailure             the API behind the gate
     │   ├── UpstreamUnreachable
     │   ├── UpstreamTimeout
+    │   ├── UpstreamAnswer          it answered with something that must not go on
     │   └── NoUpstream
     ├── ConfigurationError          found at start; ``faults`` names every one
     └── InternalError               a fault of Keyscope's own
@@ -166,6 +170,13 @@ class PeerNotTrusted(Forbidden):
     message = "Forward-auth is not answered to this address. Name the proxy in KEYSCOPE_FORWARD_AUTH_PEERS."
 
 
+class OriginNotTrusted(Forbidden):
+    """A browser's page of another origin (MCP, streamable HTTP: servers validate Origin against DNS rebinding)."""
+
+    code = "origin_not_trusted"
+    message = "The MCP gate answers no pages of other origins. Call it without an Origin header."
+
+
 class BadRequest(KeyscopeError):
     """The request is malformed; ``faults`` lists every place."""
 
@@ -185,6 +196,13 @@ class BadTarget(BadRequest):
 
     code = "invalid_target"
     message = "The request target is not in canonical form. Send the plain path, without dot segments or odd encodings."
+
+
+class HeaderMismatch(BadRequest):
+    """Mcp-Method or Mcp-Name contradicts the message: a program that reads the one would not do what was judged."""
+
+    code = "header_mismatch"
+    message = "The header fields of this MCP request do not say what its body says."
 
 
 class UnsupportedMediaType(BadRequest):
@@ -234,6 +252,13 @@ class NotFound(KeyscopeError):
 
     code = "not_found"
     message = "There is no such thing in this account."
+
+
+class UnknownSession(NotFound):
+    """A session is the key's that opened it; of others' nothing is said. A client then starts a new one."""
+
+    code = "unknown_session"
+    message = "This key has no such MCP session here. Start a new one with initialize."
 
 
 class MethodNotAllowed(KeyscopeError):
@@ -311,6 +336,13 @@ class UpstreamTimeout(UpstreamFailure):
 
     code = "upstream_timeout"
     message = "The API behind the gate did not answer in time."
+
+
+class UpstreamAnswer(UpstreamFailure):
+    """A redirect, or a list that cannot be read and so cannot be cut down to what the key may see."""
+
+    code = "upstream_answer"
+    message = "The server behind the gate gave an answer that cannot be passed on."
 
 
 class NoUpstream(UpstreamFailure):

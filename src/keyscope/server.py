@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import uvloop
 from granian.constants import Interfaces
@@ -26,7 +26,8 @@ from granian.server.embed import Server
 from keyscope import __version__
 from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
-from keyscope.authority.ports import Store
+from keyscope.authority.ports import Clock, Entropy, Index, Store
+from keyscope.authority.verify import Verifier
 from keyscope.behind import PeerFromEngine, private_folder, run_engine, worker_socket
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
@@ -41,6 +42,7 @@ from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
+from keyscope.wire.asgi import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -60,24 +62,50 @@ def load_policy(source: str) -> Policy:
     return policy
 
 
+class Served(Protocol):
+    """An application that the server can keep: the whole of it, or a gate alone."""
+
+    index: Index
+    verifier: Verifier
+
+    def check(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+Make = Callable[[Settings, Policy, Store, Clock, Entropy, Upstream | None], Served]
+
+
 def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     if settings.workers == 1 and settings.engine == BUILT_IN:
-        uvloop.run(_serve(settings, policy, parent=None, announce=True, socket_path=None))
+        run_alone(settings, policy, Application)
         return 0
     return _supervise(settings, options)
 
 
+def run_alone(settings: Settings, policy: Policy, make: Make) -> None:
+    """Serve one application in this process until SIGTERM or SIGINT."""
+    uvloop.run(_serve(settings, policy, parent=None, announce=True, socket_path=None, make=make))
+
+
 async def _serve(
-    settings: Settings, policy: Policy, parent: Connection | None, announce: bool, socket_path: Path | None
+    settings: Settings,
+    policy: Policy,
+    parent: Connection | None,
+    announce: bool,
+    socket_path: Path | None,
+    make: Make = Application,
 ) -> None:
     store = _followed(settings.database)
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
-            application = Application(settings, policy, store, SystemClock(), SystemEntropy(), upstream)
+            application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream)
             stack.callback(application.index.close)
-            if settings.envoy_grpc is not None:
+            if settings.envoy_grpc is not None and isinstance(application, Application):
                 from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
 
                 await stack.enter_async_context(answering_envoy(settings, settings.envoy_grpc, application))
@@ -104,7 +132,7 @@ def _upstream(settings: Settings) -> Upstream:
 async def _run_server(
     settings: Settings,
     store: Store,
-    application: Application,
+    application: Served,
     parent: Connection | None,
     announce: bool,
     socket_path: Path | None,
@@ -133,10 +161,10 @@ async def _run_server(
         await record(application.verifier, store)
 
 
-async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Application) -> None:
+async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Served) -> None:
     while not serving.done() and not server.interrupt_signal:
         await asyncio.wait({serving}, timeout=0.1)
-    application.feed.close()  # streams have no end of their own, and a stop waits for every answer
+    application.stop()
     done, _ = await asyncio.wait({serving}, timeout=DRAIN_S)
     if not done:
         serving.cancel()
@@ -144,7 +172,7 @@ async def _until_stopped(server: Server, serving: asyncio.Task[None], applicatio
         await serving
 
 
-def _server(settings: Settings, application: Application, socket_path: Path | None) -> Server:
+def _server(settings: Settings, application: Served, socket_path: Path | None) -> Server:
     if socket_path is not None:
         socket_path.unlink(missing_ok=True)  # of a worker before this one
     return Server(
@@ -181,7 +209,7 @@ async def _announce(settings: Settings, socket_path: Path | None) -> None:
         return
 
 
-async def _watch_store(application: Application, store: Store) -> None:
+async def _watch_store(application: Served, store: Store) -> None:
     """Close the gate while the store cannot be used, and open it when it can again."""
     while True:
         try:
@@ -211,7 +239,7 @@ async def _suspend_idle(store: Store) -> None:
         await asyncio.sleep(IDLE_EVERY_S)
 
 
-async def _record_uses(application: Application, store: Store) -> None:
+async def _record_uses(application: Served, store: Store) -> None:
     while True:
         await asyncio.sleep(RECORD_EVERY_S)
         await record(application.verifier, store)

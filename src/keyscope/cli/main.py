@@ -12,10 +12,13 @@ from keyscope.cli.attenuate import attenuate
 from keyscope.cli.changes import changes
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
+from keyscope.cli.draft import draft_mcp
 from keyscope.cli.export import export
 from keyscope.cli.feed import feed
+from keyscope.cli.gate import gate
 from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
+from keyscope.cli.mcp import mcp
 from keyscope.cli.output import print_error
 from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
@@ -35,9 +38,16 @@ def root() -> None:
     """
 
 
-_COMMANDS = (serve, keys, rules, presets, attenuate, panic, me, can, changes, policy, export, feed, doctor, completion)
+_COMMANDS = (
+    *(serve, gate, feed, mcp),
+    *(keys, rules, presets, attenuate, panic),
+    *(me, can, changes, policy, export, doctor, completion),
+)
 for command in _COMMANDS:
     root.add_command(command)
+
+
+policy.add_command(draft_mcp)
 
 
 def main() -> None:

@@ -7,17 +7,18 @@ gate and upstream cannot read two different things. Everything else passes throu
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
 from keyscope.gate.admit import admit, admit_with, is_judged_by_body
-from keyscope.gate.exchange import CallerGone, Exchange
+from keyscope.gate.exchange import BrokenOff, CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
 from keyscope.gate.upstream import Body, Upstream
 from keyscope.model.decision import Allow
-from keyscope.wire.asgi import Receive, Send, send_answer
+from keyscope.wire.asgi import RawHeaders, Receive, Send, send_answer
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call
 from keyscope.wire.codec import decode_strict, encode
@@ -26,7 +27,7 @@ from keyscope.wire.problem import Answer, answer
 log = logging.getLogger(__name__)
 
 # Granian holds the head of an answer back until the first part of its body, and says 500 itself if none ever comes.
-_NOTHING_YET = {"type": "http.response.body", "body": b"", "more_body": True}
+NOTHING_YET = {"type": "http.response.body", "body": b"", "more_body": True}
 
 
 class Proxy:
@@ -84,7 +85,7 @@ class Proxy:
             raise NoUpstream
         try:
             asked = self._upstream.request(call.method, call.target, headers, body)
-            response = await exchange.unless_gone(asked)
+            response = await exchange.head(asked)
         except CallerGone:
             return  # nobody is left to answer; the upstream's connection is closed by now
         except UpstreamFailure as failure:
@@ -92,7 +93,7 @@ class Proxy:
             await send_answer(send, _failed(exchange, failure))
             return
         async with response:
-            await _pass_on(response, exchange, send)
+            await pass_on(response, outward(response.raw_headers), exchange, send)
 
 
 def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
@@ -101,31 +102,32 @@ def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
     return answer(failure)
 
 
-async def _pass_on(response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
-    """Send the upstream's answer on as it comes.
+async def pass_on(
+    response: aiohttp.ClientResponse,
+    headers: RawHeaders,
+    exchange: Exchange,
+    send: Send,
+    copy: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Send the upstream's answer on as it comes, under these header fields. ``copy`` sends the body in its own way.
 
     If it breaks off, this returns without the last message, and the server then cuts the connection: a part never
     looks like the whole.
     """
-    start = {
-        "type": "http.response.start",
-        "status": response.status,
-        "headers": outward(response.raw_headers),
-    }
-    await send(start)
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     content, last = response.content, b""
     try:
-        if content.is_eof():
+        if content.is_eof() and copy is None:
             # The whole answer is here, as most small ones are: nothing to wait for, so no need to watch the caller.
             last = content.read_nowait()
         else:
             if not content.total_bytes:
-                await send(_NOTHING_YET)
-            await exchange.unless_gone(_copy(response, send))
-    except (CallerGone, aiohttp.ClientError, TimeoutError, OSError) as error:
+                await send(NOTHING_YET)
+            await exchange.unless_gone(copy() if copy is not None else _copy(response, send))
+    except (CallerGone, BrokenOff, aiohttp.ClientError, TimeoutError, OSError) as error:
         log.info("an answer broke off: %s", type(error).__name__)
         response.close()
-        await send(_NOTHING_YET)
+        await send(NOTHING_YET)
         return
     await send({"type": "http.response.body", "body": last})
 

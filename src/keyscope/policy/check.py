@@ -15,9 +15,10 @@ from keyscope.policy.document import Policy
 from keyscope.policy.findings import Finding, Kind, Report
 from keyscope.policy.openapi import SCOPES, Call, OpenApi
 from keyscope.policy.overlaps import meeting, overlapping, overlaps
+from keyscope.policy.tools import METHOD as MCP
 
 _BODILESS = ("GET", "HEAD")
-_CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+_CHANGING = ("POST", "PUT", "PATCH", "DELETE", MCP)
 _OWN = "/keyscope/"
 
 
@@ -74,7 +75,11 @@ def _conditions_without_effect(row: Operation) -> Iterator[Finding]:
 
 def _open_change(row: Operation) -> Iterator[Finding]:
     if not row.needs and row.method in _CHANGING and not row.template.startswith(_OWN):
-        yield _dubious(row, f"any live key may {row.method} here: name a scope, unless this is meant.")
+        yield _dubious(row, f"any live key may {_verb(row)}: name a scope, unless this is meant.")
+
+
+def _verb(row: Operation) -> str:
+    return "call it" if row.method == MCP else f"{row.method} here"
 
 
 _ROW_RULES: tuple[Callable[[Operation], Iterator[Finding]], ...] = (

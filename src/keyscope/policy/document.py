@@ -6,6 +6,7 @@ A policy is read whole or refused whole, with every fault named by line. What a 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from keyscope.model.operation import Operation, Table
 from keyscope.policy.advice import Caution, Preset, read_cautions, read_presets
 from keyscope.policy.rows import Names, read_operations
 from keyscope.policy.source import Document, Place, near
+from keyscope.policy.tools import read_tools
 
 PLACEHOLDER = "keys"
 """The placeholder in Keyscope's own rows, so no API's resource type."""
@@ -23,6 +25,8 @@ PLACEHOLDER = "keys"
 MAX_BYTES = 4_000_000
 _BUILTIN = files("keyscope.policy") / "builtin"
 _OWN = "keyscope"
+_REQUIRED = ("policy", "title", "resource_types")
+_ROWS = ("operations", "mcp")
 _OPTIONAL = ("key_management", "presets", "cautions")
 
 
@@ -82,23 +86,31 @@ def load_own() -> tuple[Operation, ...]:
 def parse(text: str, where: str, *, own: bool = False) -> Policy:
     """Read a policy from YAML text; ``where`` names it to people. Raises ConfigurationError with every fault."""
     document = Document(text, where)
-    top = document.root.record(("policy", "title", "resource_types", "operations"), _OPTIONAL)
+    required, optional = _members(document.root.peek_names())
+    top = document.root.record(required, optional)
     types = _resource_types(top.get("resource_types"), own)
     names = Names(tuple(resource.name for resource in types))
     rows = read_operations(top.get("operations"), names)
+    tools = read_tools(top.get("mcp"), names)
     policy = Policy(
         name=_text(top.get("policy")),
         title=_text(top.get("title")),
         key_management=_key_management(top.get("key_management"), names),
         resource_types=types,
-        operations=rows.operations,
-        undocumented=rows.undocumented,
+        operations=(*rows.operations, *tools),
+        undocumented=rows.undocumented | {tool.id for tool in tools},
         undocumented_members=rows.undocumented_members,
         presets=read_presets(top.get("presets"), names),
         cautions=read_cautions(top.get("cautions"), names),
     )
     document.settle()
     return policy
+
+
+def _members(present: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The members that a policy must have, and those that it may: operations, unless it speaks of MCP alone."""
+    required = _REQUIRED if "mcp" in present else (*_REQUIRED, "operations")
+    return required, (*_ROWS, *_OPTIONAL)
 
 
 def read_text(source: str, kind: str, known: tuple[str, ...] = ()) -> str:

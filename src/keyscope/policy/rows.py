@@ -71,8 +71,8 @@ def read_operations(place: Place | None, names: Names) -> Rows:
         place.fault("There are no operations: list at least one.")
     rows = [(item, _read(item, names)) for item in items]
     sound = [(item, row.operation) for item, row in rows if row.operation]
-    _unique(sound, lambda operation: operation.id, "id")
-    _unique(sound, lambda operation: (operation.method, operation.segments), "call")
+    require_unique(sound, lambda operation: operation.id, "id")
+    require_unique(sound, lambda operation: (operation.method, operation.segments), "call")
     return Rows(
         tuple(operation for _, operation in sound),
         frozenset(row.operation.id for _, row in rows if row.operation and row.undocumented),
@@ -90,12 +90,12 @@ def _read(place: Place, names: Names) -> _Row:
     parts = place.record(REQUIRED, OPTIONAL, called=place.peek("id") or place.path)
     identifier = _id(parts["id"]) if "id" in parts else None
     call = _call(parts["call"]) if "call" in parts else None
-    conditions = list(_conditions(parts["body"], names)) if "body" in parts else []
+    conditions = list(read_conditions(parts["body"], names)) if "body" in parts else []
     operation = Operation(
         id=identifier or "",
         method=call[0] if call else "",
         template=call[1] if call else "",
-        needs=_needs(parts["needs"], names) if "needs" in parts else (),
+        needs=read_needs(parts["needs"], names) if "needs" in parts else (),
         body=tuple(condition for condition, _ in conditions),
         why=_text(parts.get("why")),
         destroys=names.resource(parts["destroys"]) if "destroys" in parts else None,
@@ -162,7 +162,8 @@ def template_problems(template: str) -> Iterator[str]:
         yield "a parameter stands in it twice"
 
 
-def _needs(place: Place, names: Names) -> tuple[Scope, ...]:
+def read_needs(place: Place, names: Names) -> tuple[Scope, ...]:
+    """A list of scopes, each resource type once."""
     scopes = _all(names.scope(item) for item in place.items())
     resources = [scope.resource for scope in scopes]
     for resource in sorted({name for name in resources if resources.count(name) > 1}):
@@ -170,7 +171,8 @@ def _needs(place: Place, names: Names) -> tuple[Scope, ...]:
     return scopes
 
 
-def _conditions(place: Place, names: Names) -> Iterator[tuple[BodyCondition, bool]]:
+def read_conditions(place: Place, names: Names) -> Iterator[tuple[BodyCondition, bool]]:
+    """A list of conditions, each with whether it says that its member is undocumented."""
     for item in place.items():
         parts = item.record(("when", "needs"), ("why", "undocumented"))
         when = _path(parts["when"]) if "when" in parts else None
@@ -216,7 +218,8 @@ def _all(values: Iterator[T | None]) -> tuple[T, ...]:
     return tuple(value for value in values if value is not None)
 
 
-def _unique(rows: Sequence[tuple[Place, Operation]], key: Callable[[Operation], object], what: str) -> None:
+def require_unique(rows: Sequence[tuple[Place, Operation]], key: Callable[[Operation], object], what: str) -> None:
+    """Note a fault at each row that has the same key as one before it."""
     seen: dict[object, Operation] = {}
     for place, operation in rows:
         first = seen.setdefault(key(operation), operation)

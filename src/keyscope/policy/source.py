@@ -74,6 +74,14 @@ class Place:
     def is_null(self) -> bool:
         return self._kind == "null"
 
+    @property
+    def is_list(self) -> bool:
+        return self._kind == "seq"
+
+    @property
+    def is_mapping(self) -> bool:
+        return self._kind == "map"
+
     def members(self, called: str = "") -> dict[str, Place]:
         """The members of a mapping, by name. ``called`` replaces this place's path in those of its members."""
         found: dict[str, Place] = {}
@@ -120,6 +128,11 @@ class Place:
         members = self._node.value if self._kind == "map" else ()
         texts = (value.value for key, value in members if key.value == name and _kind(value) == "str")
         return next(texts, None)
+
+    def peek_names(self) -> frozenset[str]:
+        """The names of the members, without noting any fault."""
+        members = self._node.value if self._kind == "map" else ()
+        return frozenset(str(key.value) for key, _ in members)
 
     def flag(self) -> bool:
         """The truth value here; False after noting that there is none."""

@@ -34,9 +34,11 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.DerivedKey: HTTPStatus.FORBIDDEN,
     errors.OwnOperation: HTTPStatus.FORBIDDEN,
     errors.PeerNotTrusted: HTTPStatus.FORBIDDEN,
+    errors.OriginNotTrusted: HTTPStatus.FORBIDDEN,
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
     errors.RuleViolation: HTTPStatus.BAD_REQUEST,
     errors.BadTarget: HTTPStatus.BAD_REQUEST,
+    errors.HeaderMismatch: HTTPStatus.BAD_REQUEST,
     errors.TargetTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -44,6 +46,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
     errors.TimedOut: HTTPStatus.BAD_REQUEST,  # not 408: the SDKs would resend what was too slow
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.UnknownSession: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.NotImplementedMethod: HTTPStatus.NOT_IMPLEMENTED,
     errors.Conflict: HTTPStatus.CONFLICT,
@@ -54,6 +57,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.AuthorityRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamUnreachable: HTTPStatus.BAD_GATEWAY,
     errors.UpstreamTimeout: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.UpstreamAnswer: HTTPStatus.BAD_GATEWAY,
     errors.NoUpstream: HTTPStatus.BAD_GATEWAY,
     errors.InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

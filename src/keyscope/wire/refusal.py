@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+
 from keyscope.authority.explain import Explanation, explain
-from keyscope.errors import InsufficientScope, InvalidToken, KeyscopeError, NotInPolicy
+from keyscope.errors import (
+    InsufficientScope,
+    InvalidToken,
+    KeyscopeError,
+    NotInPolicy,
+)
 from keyscope.model.decision import Deny, Reason
 from keyscope.wire.problem import Answer, Refusal, answer
 
