@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from keyscope.authority.explain import Explanation, explain
 from keyscope.errors import (
     InsufficientScope,
