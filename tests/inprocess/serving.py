@@ -82,7 +82,7 @@ class Served:
 def _command(server: str, app: str, port: int) -> list[str]:
     where = ["--host", "127.0.0.1", "--port", str(port)]
     if server == "uvicorn":
-        return [sys.executable, "-m", "uvicorn", app, *where]
+        return [sys.executable, "-m", "uvicorn", app, *where, "--http", "h11"]
     return [sys.executable, "-m", "granian", app, *where, "--interface", "asgi"]
 
 
