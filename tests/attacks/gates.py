@@ -16,6 +16,7 @@ from tests.gate.proxies import UPSTREAM_KEY, running
 from tests.haproxy.inside import Inside, until
 from tests.haproxy.team import UPSTREAM_KEY as TEAMS_KEY
 from tests.haproxy.team import running_team
+from tests.inprocess.serving import Served
 from tests.live import Live, free_port
 from tests.recorder import Recorder
 
@@ -117,10 +118,20 @@ def envoy_grpc(place: Place) -> Iterator[Front]:
         yield Front(int(url.rpartition(":")[2]), live, place.upstream)
 
 
+@contextmanager
+def middleware(place: Place) -> Iterator[Front]:
+    """An application that passes on what reaches it, behind the middleware."""
+    with Live(place.new_directory(), program=place.program) as live:
+        environment = {"RELAY_PORT": str(place.upstream.port), "RELAY_DATABASE": f"sqlite:///{live.database}"}
+        with Served("granian", place.new_directory(), "tests.attacks.behind:app", environment) as served:
+            yield Front(served.port, live, place.upstream)
+
+
 GATES = (
     Gate("built-in", served()),
     Gate("haproxy", engine, ("haproxy",)),
     Gate("haproxy-fed", fed, ("haproxy",), f"Bearer {TEAMS_KEY}"),
+    Gate("middleware", middleware, (), None),
     Gate("nginx", exported("nginx"), ("nginx",)),
     Gate("caddy", exported("caddy"), ("caddy",)),
     Gate("traefik", exported("traefik"), ("traefik",)),

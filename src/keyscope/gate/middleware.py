@@ -13,14 +13,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 from urllib.parse import unquote
 
-from keyscope.errors import BadTarget, ConfigurationError, Fault, Unavailable
+from keyscope.errors import BadTarget, ConfigurationError, Fault, OwnOperation, Unavailable
 from keyscope.gate.faults import refused
+from keyscope.gate.headers import NEVER_INWARD, NEVER_INWARD_PREFIXES
 from keyscope.gate.judge import Caller, Judge, Pending
 from keyscope.model.token import Kind, format_token
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.codec import decode_strict
+from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer
 from keyscope.wire.target import canonical_path
 
@@ -31,10 +33,9 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 CALLER = "keyscope"
 """Where the application finds the Caller in its scope."""
 
-_HIDDEN = frozenset(
-    b"authorization x-http-method x-http-method-override x-method-override x-original-method x-original-path "
-    b"x-original-uri x-original-url x-rewrite-url".split()
-)
+_MORE_HIDDEN = frozenset(b"proxy-authorization http2-settings x-original-path".split())
+_HIDDEN = (NEVER_INWARD | _MORE_HIDDEN) - {b"cookie", b"host", b"expect"}
+"""By these a caller could claim to be another one, or to have asked for something else."""
 _POLICY_VIOLATION = 1008
 
 
@@ -136,6 +137,8 @@ class Middleware:
 
     def _read(self, scope: Scope) -> Call:
         call = read_call(scope, self._max_header_bytes)
+        if is_own(call.path):
+            raise OwnOperation
         path = scope["path"]
         # The application routes by the decoded path, so the two must say the same.
         if path != call.path and path != unquote(call.path, errors="strict"):
@@ -185,10 +188,14 @@ def _exempt(path: str) -> bytes:
 def _show(scope: Scope, caller: Caller | None) -> None:
     """Make of the server's scope the application's. It is each request's own, so it is changed rather than copied.
 
-    Names with an underscore are hidden: some programs read it as a dash.
+    Names with anything but letters, digits and hyphens are hidden: some programs read every other one as a hyphen.
     """
-    scope["headers"] = [header for header in scope["headers"] if header[0] not in _HIDDEN and b"_" not in header[0]]
+    scope["headers"] = [header for header in scope["headers"] if _is_shown(header[0])]
     scope[CALLER] = caller
+
+
+def _is_shown(name: bytes) -> bool:
+    return name not in _HIDDEN and name.replace(b"-", b"").isalnum() and not name.startswith(NEVER_INWARD_PREFIXES)
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:

@@ -14,8 +14,11 @@ CONFIGURATION = "/.well-known/authzen-configuration"
 
 PREFIXES = (RESTRICTED_KEYS, API_KEYS, OWN)
 WELL_KNOWN = frozenset({METADATA, CONFIGURATION})
+_BEGINNINGS = (*PREFIXES, "/.well-known/")
 
 
 def is_own(path: str) -> bool:
     """Whether a canonical path is Keyscope's own."""
+    if not path.startswith(_BEGINNINGS):  # nearly every call, and this is asked of each
+        return False
     return path in WELL_KNOWN or any(path == prefix or path.startswith(prefix + "/") for prefix in PREFIXES)
