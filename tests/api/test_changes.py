@@ -277,10 +277,19 @@ def test_a_follower_resumes_after_the_server_was_killed(new_directory: Callable[
         assert seen == stored(live)
 
 
+_INTERRUPTIBLE = """
+import signal
+from keyscope.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""The command as in a terminal: a shell starts what runs in the background with interrupts ignored."""
+
+
 def test_the_command_prints_a_line_each_and_goes_on_after_a_lost_server(new_directory: Callable[[], Path]) -> None:
     with Live(new_directory()) as live:
         environment = {**os.environ, "KEYSCOPE_URL": live.url, "KEYSCOPE_API_KEY": live.first}
-        words = [sys.executable, "-m", "keyscope", "changes", "--after", "0", "--json"]
+        words = [sys.executable, "-c", _INTERRUPTIBLE, "changes", "--after", "0", "--json"]
         with subprocess.Popen(
             words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as told:
@@ -291,7 +300,10 @@ def test_the_command_prints_a_line_each_and_goes_on_after_a_lost_server(new_dire
             made = live.mint()
             lines.append(json.loads(told.stdout.readline()))
             told.send_signal(signal.SIGINT)
-            _, stderr = told.communicate(timeout=20)
+            try:
+                _, stderr = told.communicate(timeout=20)
+            finally:
+                told.kill()
         assert [line["kind"] for line in lines] == ["account.created", "key.minted", "key.minted"]
         assert lines[-1]["key_id"] == made["id"]
         assert told.returncode == 0

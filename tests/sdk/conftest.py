@@ -1,4 +1,4 @@
-"""Fixtures of the client tests: each client in turn, and the relay that counts what it sends."""
+"""Fixtures of the client tests: each client in turn, each engine, and the relay that counts what a client sends."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.engines import live
 from tests.live import Live
 from tests.programs import requires_program
 from tests.sdk.clients import CLIENTS, Client
 from tests.sdk.relay import Relay
+
+__all__ = ["live"]
 
 
 def _parameter(client: Client) -> object:
