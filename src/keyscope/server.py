@@ -1,22 +1,16 @@
-"""Serve: one process or several, on one port, HTTP/1.1 and HTTP/2 with prior knowledge (Granian).
-
-The processes share the port and the database and nothing else. A process ends when its parent does.
-"""
+"""Serve in this process, HTTP/1.1 and HTTP/2 with prior knowledge (Granian)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import multiprocessing
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import uvloop
 from granian.constants import Interfaces
@@ -28,7 +22,7 @@ from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Clock, Entropy, Index, Store
 from keyscope.authority.verify import Verifier
-from keyscope.behind import PeerFromEngine, private_folder, run_engine, worker_socket
+from keyscope.behind import PeerFromEngine
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
 from keyscope.gate.upkeep import record
@@ -37,7 +31,7 @@ from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.own import with_own_operations
 from keyscope.policy.sources import load_any
-from keyscope.settings import BUILT_IN, HAPROXY, Settings, parse_settings
+from keyscope.settings import Settings
 from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.store.sqlite import SqliteStore
@@ -78,20 +72,12 @@ class Served(Protocol):
 Make = Callable[[Settings, Policy, Store, Clock, Entropy, Upstream | None], Served]
 
 
-def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code."""
-    if settings.workers == 1 and settings.engine == BUILT_IN:
-        run_alone(settings, policy, Application)
-        return 0
-    return _supervise(settings, options)
-
-
 def run_alone(settings: Settings, policy: Policy, make: Make) -> None:
     """Serve one application in this process until SIGTERM or SIGINT."""
-    uvloop.run(_serve(settings, policy, parent=None, announce=True, socket_path=None, make=make))
+    uvloop.run(serve(settings, policy, parent=None, announce=True, socket_path=None, make=make))
 
 
-async def _serve(
+async def serve(
     settings: Settings,
     policy: Policy,
     parent: Connection | None,
@@ -243,80 +229,6 @@ async def _record_uses(application: Served, store: Store) -> None:
     while True:
         await asyncio.sleep(RECORD_EVERY_S)
         await record(application.verifier, store)
-
-
-class _Child(NamedTuple):
-    """A process to keep running. ``body`` is called with ``arguments`` and whether it is the first of its kind."""
-
-    name: str
-    body: Callable[..., None]
-    arguments: tuple[object, ...]
-
-
-def _supervise(settings: Settings, options: Mapping[str, str | None]) -> int:
-    """Start the workers and the engine, start one again that dies, and stop them all on SIGTERM or SIGINT."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    stopping = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-        ours.close()
-
-    def start(child: _Child, *, first: bool) -> BaseProcess:
-        process = context.Process(target=child.body, args=(*child.arguments, theirs, first), name=child.name)
-        process.start()
-        return process
-
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, stop)
-    with _children(settings, dict(options)) as children:
-        running = [start(child, first=True) for child in children]
-        while not stopping:
-            for number, process in enumerate(running):
-                process.join(0.1)
-                if not process.is_alive() and not stopping:
-                    log.error("%s ended with code %s; starting it again", process.name, process.exitcode)
-                    running[number] = start(children[number], first=False)
-        for process in running:
-            process.join(DRAIN_S + 1)
-            if process.is_alive():
-                process.kill()
-    return 0
-
-
-@contextlib.contextmanager
-def _children(settings: Settings, options: dict[str, str | None]) -> Iterator[list[_Child]]:
-    """The processes that these settings ask for, and the folder that they meet in."""
-    with private_folder() if settings.engine == HAPROXY else contextlib.nullcontext() as folder:
-        sockets = [worker_socket(folder, n) if folder else None for n in range(settings.workers)]
-        children = [_Child(f"worker {n}", work_alone, (options, path, n == 0)) for n, path in enumerate(sockets)]
-        if folder is not None:
-            children.append(_Child("engine", engine_alone, (options, folder)))
-        yield children
-
-
-def work_alone(
-    options: dict[str, str | None], socket_path: Path | None, announces: bool, parent: Connection, first: bool
-) -> None:
-    """The body of a worker process. Secrets come from its environment, never over the pipe."""
-    settings = _settings_of(options)
-    announce = announces and first
-    uvloop.run(_serve(settings, load_policy(settings.policy), parent, announce, socket_path))
-
-
-def engine_alone(options: dict[str, str | None], folder: Path, parent: Connection, _first: bool) -> None:
-    """The body of the process that runs HAProxy."""
-    settings = _settings_of(options)
-    asyncio.run(run_engine(settings, load_policy(settings.policy), folder, parent))
-
-
-def _settings_of(options: dict[str, str | None]) -> Settings:
-    start_logging("info")
-    settings = parse_settings(options, os.environ)
-    start_logging(settings.log_level)
-    return settings
 
 
 def start_logging(level: str) -> None:

@@ -174,6 +174,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "envoy_grpc",
         "startable",
         "server",
+        "supervise",
         "cli",
         "cli.options",
         "cli.output",

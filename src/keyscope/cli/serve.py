@@ -10,10 +10,11 @@ import click
 
 from keyscope.authority.bootstrap import FirstKey, bootstrap
 from keyscope.gate.haproxy.engine import find_haproxy
-from keyscope.server import load_policy, run, start_logging
+from keyscope.server import load_policy, start_logging
 from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
 from keyscope.startable import check_addresses, check_extras
 from keyscope.store.open import open_store
+from keyscope.supervise import run
 from keyscope.system import SystemClock, SystemEntropy
 
 _WELCOME = """\

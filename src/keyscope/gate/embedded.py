@@ -9,7 +9,7 @@ from collections.abc import Callable
 from keyscope.authority.ports import Clock, Index, Store
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
-from keyscope.gate.admit import admit
+from keyscope.gate.admit import admit, is_judged_by_body
 from keyscope.gate.judge import Caller, Pending, Verdict
 from keyscope.gate.upkeep import check, record
 from keyscope.model.body import Json
@@ -52,9 +52,7 @@ class EmbeddedJudge:
         outcome = admit(self._verifier, call)
         if not isinstance(outcome, Allow):
             return outcome
-        route = outcome.access.route
-        # A standard key may do everything, so there is nothing in its bodies to judge.
-        if route is not None and route.conditions and outcome.lineage.grant is not None:
+        if is_judged_by_body(outcome):
             return Pending(_Settling(self._verifier, self._caller, call, outcome))
         return self._caller(outcome.lineage)
 
