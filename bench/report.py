@@ -96,7 +96,7 @@ def figures(value: float) -> str:
 
 
 def markdown(parts: Iterable[Part], machine: dict[str, str], quick: bool, plots: Iterable[str] = ()) -> str:
-    kind = "A quick run: a look, no measurement." if quick else "A full run."
+    kind = "A quick run: a look, no measurement." if quick else "Measured in full rounds."
     lines = ["# Results", "", f"{kind} Made by `make bench`; how and why: docs/performance.md.", ""]
     lines += [f"- {name}: {value}" for name, value in machine.items()]
     for plot in plots:
