@@ -115,8 +115,9 @@ class Feeder:
             return self._on_too_much()
         await self._tell(fed, told)
         if told.number != fed.number or fed.until_ms - now_ms < _RENEW_BELOW_MS:
-            await fed.runtime.renew(now_ms + LEASE_MS, told.number)
-            fed.until_ms, fed.number = now_ms + LEASE_MS, told.number
+            fed.until_ms = now_ms + LEASE_MS  # before it is sent: it may arrive although the answer does not
+            await fed.runtime.renew(fed.until_ms, told.number)
+            fed.number = told.number
         if fed.told > MOST_TOLD:
             self._on_too_much()
         return None

@@ -66,6 +66,7 @@ class Runtime:
         try:
             return int(values[NUMBER])
         except (KeyError, ValueError):
+            self.close()
             raise Away("HAProxy has another lease.map than Keyscope writes") from None
 
     async def add_keys(self, lines: Sequence[str]) -> None:
