@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections.abc import Callable
 
@@ -53,6 +54,27 @@ def test_what_it_says_by_itself_is_what_the_built_in_gate_says(engine: Live, ins
         words, theirs = alone.json(), keyscopes.json()
         assert words.keys() == theirs.keys()
         assert all(words[name] == theirs[name] for name in words.keys() - {"message", "detail", "next"})
+
+
+def test_a_refusal_of_a_call_with_a_body_leaves_the_connection_open(engine: Live, inside: Inside) -> None:
+    """To a caller that is still sending, a connection that ends looks like a fault, and it would send again."""
+    secret = engine.mint("devboxes:read")["key_secret"]
+    refused = [(secret, 403), (secret[:-1] + "x", 401), ("", 401)]
+    connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=10)
+    try:
+        for key, status in refused:
+            connection.putrequest("POST", "/v1/devboxes/dbx_1/shutdown")
+            if key:
+                connection.putheader("authorization", f"Bearer {key}")
+            connection.putheader("content-length", "2")
+            connection.endheaders()
+            assert connection.sock is not None, "the connection before it was kept"
+            connection.send(b"{}")
+            answer = connection.getresponse()
+            answer.read()
+            assert (answer.status, answer.getheader("connection")) == (status, None)
+    finally:
+        connection.close()
 
 
 def test_the_upstream_gets_its_own_key_and_who_called_and_nothing_that_could_mislead(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,18 @@ def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None
     store = SqliteStore.open(path)
     assert get(store, "key_1") == a_key("key_1")
     store.close()
+
+
+def test_opening_waits_for_a_process_that_is_making_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "keyscope.db"
+    path.touch()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+    ending.start()
+    SqliteStore.open(path).close()
+    ending.join()
+    other.close()
 
 
 def test_a_database_of_the_first_schema_is_read_and_changed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from keyscope.store import migrate
@@ -18,6 +19,9 @@ from keyscope.store.trouble import opening, unusable
 
 CHECKED_WHOLE_BELOW = 64 << 20
 """Bytes. A larger file is checked page by page as it is read: a million keys must open at once."""
+
+_PAUSE_S = 0.01
+"""Between two tries at what SQLite does not wait for."""
 
 _SCHEMA = (
     f"{KEYS} LIMIT 1",
@@ -40,7 +44,7 @@ def prepare(path: Path, marker: Marker, busy_timeout_s: float) -> Link:
     with opening(path):
         link = writing(path, busy_timeout_s)
         try:
-            _bring_up(link.connection, path, marker, mark)
+            _bring_up(link.connection, path, marker, mark, busy_timeout_s)
         except BaseException:
             link.close()
             raise
@@ -89,7 +93,9 @@ def _create(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _bring_up(connection: sqlite3.Connection, path: Path, marker: Marker, mark: Mark | None) -> None:
+def _bring_up(
+    connection: sqlite3.Connection, path: Path, marker: Marker, mark: Mark | None, busy_timeout_s: float
+) -> None:
     scripts = migrate.steps()
     migrate.check_ours(connection, path, known=len(scripts))
     if mark is not None and migrate.is_empty(connection):
@@ -97,12 +103,25 @@ def _bring_up(connection: sqlite3.Connection, path: Path, marker: Marker, mark: 
             f"The database {path} is empty, but its marker {marker.path} is there. {_restore_or_begin(marker)}"
         )
     _check_whole(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection, busy_timeout_s)
     migrate.migrate(connection, scripts)
     for statement in _SCHEMA:
         connection.execute(statement).fetchone()
     _check_writable(connection)
     _check_mark(_mark_of(connection, path), path, marker, mark)
+
+
+def _write_ahead(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    # SQLite does not wait here as it does elsewhere: it gives up at once while another process does the same.
+    end_s = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end_s:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
