@@ -1,4 +1,8 @@
-"""Scopes as bits, so that HAProxy can compare them: two a resource type, the lower for READ, the higher for WRITE."""
+"""Scopes as bits, so that HAProxy can compare them: two a resource type, the lower for READ, the higher for WRITE.
+
+What a call needs has the call's number above the bits of its scopes, and every key has all the bits there. So one
+number says what is needed and for what, and a key covers a call if it has all the bits of that number.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from operator import or_
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.scope import Grant, Level, Scope
 
-MOST_TYPES = 31
-"""HAProxy's integers have 64 bits, one of them for the sign."""
+MOST_TYPES = 25
+MOST_CALLS = (1 << 13) - 1
+"""HAProxy's integers have 64 bits, one of them for the sign: 50 for scopes, 13 for the number of the call."""
 
 _LEVEL_BITS = {Level.NONE: 0b00, Level.READ: 0b01, Level.WRITE: 0b11}
 
@@ -25,7 +30,19 @@ class Bits:
             raise ConfigurationError("policy", [fault])
         self._shifts = {name: 2 * place for place, name in enumerate(names)}
         self._known: dict[Grant, int] = {}
-        self.everything = (1 << 2 * len(names)) - 1
+        self._calls = 2 * len(names)
+        self.everything = (1 << self._calls) - 1
+        self._any_call = MOST_CALLS << self._calls
+
+    def needs(self, scopes: Iterable[Scope], call: int) -> int:
+        """All the scopes together, for the call of this number."""
+        if call > MOST_CALLS:
+            raise ConfigurationError("policy", [Fault("--policy", f"HAProxy can judge {MOST_CALLS} calls")])
+        return self.of(scopes) | call << self._calls
+
+    def call(self, needs: int) -> int:
+        """The number of the call that needs this."""
+        return needs >> self._calls
 
     def of(self, scopes: Iterable[Scope]) -> int:
         """All the scopes together."""
@@ -33,9 +50,9 @@ class Bits:
         return reduce(or_, (_LEVEL_BITS[scope.level] << self._shifts[scope.resource] for scope in known), 0)
 
     def of_grant(self, grant: Grant | None) -> int:
-        """What a grant reaches; None stands for full access."""
+        """What a grant reaches, in any call; None stands for full access."""
         if grant is None:
-            return self.everything
+            return self.everything | self._any_call
         if grant not in self._known:  # many keys share a few grants
-            self._known[grant] = self.of(grant)
+            self._known[grant] = self.of(grant) | self._any_call
         return self._known[grant]

@@ -10,9 +10,10 @@ from msgspec import Struct
 from keyscope.errors import InsufficientScope, InvalidToken, MissingCredential
 from keyscope.gate.export import HTTPS, Origin, filled
 from keyscope.gate.followers import BOUND_MS
+from keyscope.gate.haproxy.entries import ACCOUNT_ID, ENDS, KEY_ID, NAME, NAME_OF_TEXT
 from keyscope.gate.haproxy.files import LACKING_SCOPE, SCOPE_FORMAT
-from keyscope.gate.haproxy.names import ANY_TO_DELETE, ASKED, TO_DELETE
-from keyscope.gate.haproxy.routes import pattern
+from keyscope.gate.haproxy.names import ASKED, TO_DELETE, UNUSUAL
+from keyscope.gate.haproxy.routes import SHORT, pattern
 from keyscope.model.operation import Table
 from keyscope.wire.own import PREFIXES, WELL_KNOWN
 from keyscope.wire.problem import Refusal, answer
@@ -61,11 +62,16 @@ def configuration(place: Place, bounds: Bounds, table: Table, *, is_engine: bool
         "UPSTREAM_TLS": tls if upstream.scheme == HTTPS else "",
         "KEYSCOPE_SERVERS": "\n".join(f"  server keyscope{n} {at}" for n, at in enumerate(place.servers, 1)),
         "OWN_PATHS": " ".join((*PREFIXES, *sorted(WELL_KNOWN))),
-        "PATTERN": pattern(table),
+        "SHORTENED": f'regsub("{_quoted(pattern(table))}","{_quoted(SHORT)}",g)',
+        "UNUSUAL_NAMES": UNUSUAL,
         "ASKED_NAMES": ASKED,
         "NAMES_TO_DELETE": TO_DELETE,
-        "ANY_TO_DELETE": ANY_TO_DELETE,
         "LEASE_MS": str(LEASE_MS),
+        "NAME_OF_TEXT": NAME_OF_TEXT,
+        "KEY_ENDS": ENDS,
+        "KEY_NAME": NAME,
+        "KEY_ID": KEY_ID,
+        "ACCOUNT_ID": ACCOUNT_ID,
         **_challenges(),
         **_bounds(bounds),
     }
@@ -75,6 +81,11 @@ def configuration(place: Place, bounds: Bounds, table: Table, *, is_engine: bool
         "threads": bounds.threads > 0,
     }
     return filled(TEMPLATE, values, {word for word, applies in words.items() if applies})
+
+
+def _quoted(text: str) -> str:
+    """As HAProxy has to read it between double quotes inside of single ones."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _bounds(bounds: Bounds) -> dict[str, str]:

@@ -2,9 +2,13 @@
 
 A line is written for a key that is alive; every other key that ever was is to be asked about, so that Keyscope counts
 the use of a dead one. A digest in neither map is no key's.
+
+The parts of a line have fixed places, because HAProxy is quick to cut at a place and slow to look for a separator.
 """
 
 from __future__ import annotations
+
+from base64 import b64encode
 
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.model.key import NEVER_MS, Lineage
@@ -12,17 +16,36 @@ from keyscope.model.key import NEVER_MS, Lineage
 LATEST_MS = (1 << 53) - 1
 """Stands for never: HAProxy subtracts the time from it in 64 bits with a sign."""
 
+_NAME_BYTES = 18
+"""Of a digest: 144 bits are beyond guessing, and they are written in 24 characters without padding."""
+_BITS, _ENDS, _NAME, _KEY_ID = 20, 16, 24, 26
+_TO_TEXT = "rtrim(;)"
+"""What is cut is bytes to HAProxy, and this makes text of it, which can be a number."""
+
+NAME_OF_TEXT = f"sha2(256),bytes(0,{_NAME_BYTES}),base64"
+ENDS = f"bytes({_BITS},{_ENDS}),{_TO_TEXT}"
+NAME = f"bytes({_BITS + _ENDS},{_NAME})"
+KEY_ID = f"bytes({_BITS + _ENDS + _NAME},{_KEY_ID})"
+ACCOUNT_ID = f"bytes({_BITS + _ENDS + _NAME + _KEY_ID})"
+"""How HAProxy gets the name from a key's text, and each part but the first from a line."""
+
 
 def name_of(digest: bytes) -> str:
-    """A digest as HAProxy's ``hex`` writes it."""
-    return digest.hex().upper()
+    """A key's name in the maps, from the digest of its text."""
+    return b64encode(digest[:_NAME_BYTES]).decode("ascii")
 
 
-def is_alive(lineage: Lineage, now_ms: int) -> bool:
-    return not lineage.stopped and now_ms < lineage.expires_at_ms
+def is_judged(lineage: Lineage, now_ms: int) -> bool:
+    """Whether HAProxy judges the key alone: it is alive, and a line has room for it."""
+    return not lineage.stopped and now_ms < lineage.expires_at_ms and len(lineage.key.id) == _KEY_ID
 
 
 def line(lineage: Lineage, bits: Bits) -> str:
-    """``BITS;EXPIRES_AT_MS;KEY_ID;ACCOUNT_ID``. The expiry is the earliest of the whole line of keys."""
+    """Bits, end (Unix milliseconds), name, key id, account id. The end is the earliest of the whole line of keys.
+
+    HAProxy reads the first number up to what is no digit.
+    """
     ends = lineage.expires_at_ms if lineage.expires_at_ms < NEVER_MS else LATEST_MS
-    return f"{bits.of_grant(lineage.grant)};{min(ends, LATEST_MS)};{lineage.key.id};{lineage.key.account_id}"
+    key = lineage.key
+    parts = f"{bits.of_grant(lineage.grant):;<{_BITS}}{min(ends, LATEST_MS):0{_ENDS}}{name_of(key.digest)}"
+    return f"{parts}{key.id}{key.account_id}"

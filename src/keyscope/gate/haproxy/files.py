@@ -15,7 +15,7 @@ from typing import IO
 from keyscope.authority.ports import Reader
 from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, MissingCredential, Unavailable
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.gate.haproxy.entries import is_alive, line, name_of
+from keyscope.gate.haproxy.entries import is_judged, line, name_of
 from keyscope.gate.haproxy.routes import rows
 from keyscope.model.operation import Table
 from keyscope.model.scope import Level, Scope
@@ -46,8 +46,8 @@ def write_all(directory: Path, reader: Reader, table: Table, now_ms: int) -> int
     number = write_keys(directory, reader, bits, now_ms)
     calls = list(rows(table, bits))
     _write(directory / CALLS, (f"{row.call} {row.needs}\n" for row in calls))
-    single = [row for row in calls if len(row.scopes) == 1]
-    _write(directory / REFUSALS, (f"{row.call} {row.operation};{row.scopes[0]}\n" for row in single))
+    single = {row.needs: f"{row.operation};{row.scopes[0]}" for row in calls if len(row.scopes) == 1}
+    _write(directory / REFUSALS, (f"{needs} {refusal}\n" for needs, refusal in single.items()))
     _write(directory / MISSING, [answer(MissingCredential()).body.decode()])
     _write(directory / INVALID, [answer(InvalidToken()).body.decode()])
     _write(directory / CLOSED, [answer(Unavailable()).body.decode()])
@@ -61,7 +61,7 @@ def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> int:
     number = reader.last_number()
     with _new(directory / KEYS) as keys, _new(directory / ASK) as ask:
         for lineage in reader.lineages():
-            if is_alive(lineage, now_ms):
+            if is_judged(lineage, now_ms):
                 keys.write(f"{name_of(lineage.key.digest)} {line(lineage, bits)}\n")
             else:
                 ask.write(f"{name_of(lineage.key.digest)} 1\n")

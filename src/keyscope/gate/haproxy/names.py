@@ -27,3 +27,6 @@ TO_DELETE = f"^(?:{_NAMES}|(?:{_PREFIXES}).*|.*[^a-z0-9-].*)$"
 
 ANY_TO_DELETE = f"[^a-z0-9;-]|(?:^|;)(?:(?:{_NAMES})(?:;|$)|{_PREFIXES})"
 """Matches the names of a request that has such a field."""
+
+UNUSUAL = f"{ASKED}|{ANY_TO_DELETE}"
+"""Matches the names of a request that has to be looked at more closely. Most have no such name."""

@@ -5,7 +5,8 @@ match only parameters, so one path stands for all that shorten to it, and the ta
 ties, and literals that win, come out as everywhere. Left out, and so sent to Keyscope, is every call that HAProxy
 cannot judge alone: one whose body counts, one of Keyscope's own paths, and one whose parameter is a literal elsewhere.
 
-A path that is not canonical (wire/target.py) has a segment that is not shortened, so it is found in no row.
+A path that is not canonical (wire/target.py) has a segment that is not shortened, so it is found in no row. A query is
+shortened to one more ``*``, if it holds nothing but visible ASCII, so a call has a row with one and a row without.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.model.operation import PARAMETER, Operation, Table
+from keyscope.model.operation import PARAMETER, Operation, Route, Table
 from keyscope.wire.own import is_own
 
 ANY = "*"
@@ -23,12 +24,16 @@ ANY = "*"
 _FIRST = "-A-Za-z0-9_~!*+=:@&"
 _SEGMENT = f"[{_FIRST}][{_FIRST}.]*"
 """A part of what a canonical path may hold, and never a dot segment."""
+_QUERY = r"\?[!\"$-~]*$"
+
+SHORT = r"\1*"
+"""What is written for all that ``pattern`` matches."""
 
 _Tree = dict[str, "_Tree"]
 
 
 class Row(Struct, frozen=True):
-    """``/v1/devboxes/*:GET``, the bits of what it needs, and the operation, for who is refused."""
+    """``/v1/devboxes/*:GET``, what it needs with the number of the call, and the operation, for who is refused."""
 
     call: str
     needs: int
@@ -37,22 +42,28 @@ class Row(Struct, frozen=True):
 
 
 def pattern(table: Table) -> str:
-    """A regular expression for each segment that is no literal word, with the slash before it."""
+    """A regular expression for each segment that is no literal word, with the slash before it, and for a query."""
     literals = sorted({part for operation in table for part in operation.segments if part != PARAMETER})
-    return f"/(?!{_one_of(filter(_is_plain, literals))}(?:/|$)){_SEGMENT}(?=/|$)"
+    return f"(/)(?!{_one_of(filter(_is_plain, literals))}(?:[/?]|$)){_SEGMENT}(?=[/?]|$)|{_QUERY}"
 
 
 def rows(table: Table, bits: Bits) -> Iterator[Row]:
     """All calls that HAProxy judges alone."""
+    for number, (method, path, route) in enumerate(_judged(table), 1):
+        needs = bits.needs(route.needs, number)
+        for name in (method, "HEAD") if method == "GET" else (method,):
+            for query in ("", ANY):
+                yield Row(f"{path}{query}:{name}", needs, route.id, tuple(map(str, route.needs)))
+
+
+def _judged(table: Table) -> Iterator[tuple[str, str, Route]]:
     for path in sorted({_shortened(operation) for operation in table}):
         if is_own(path) or not all(_is_plain(part) for part in path.split("/")):
             continue
         for method in table.methods(path):
             route = table.find(method, path)
-            if route is None or route.conditions:
-                continue
-            for name in (method, "HEAD") if method == "GET" else (method,):
-                yield Row(f"{path}:{name}", bits.of(route.needs), route.id, tuple(map(str, route.needs)))
+            if route is not None and not route.conditions:
+                yield method, path, route
 
 
 def _shortened(operation: Operation) -> str:
