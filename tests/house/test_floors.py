@@ -92,6 +92,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "wire.bearer",
         "wire.codec",
         "wire.target",
+        "wire.asked",
         "wire.own",
         "wire.problem",
         "wire.refusal",
