@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from bench import gates, keys, nginx, revocation
-from bench.connection import until_allowed
+from bench.connection import connected, until_allowed
 from bench.gates import PLAIN_HAPROXY, Around, Gate, Served
 from bench.load import Load, key_file, require_wrk, wrk
 from bench.measure import ratios
@@ -31,6 +32,7 @@ _PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1"
 _MANY_PATHS = "/v1/devboxes/dbx_30xQ2cP{n}"
 _PATHS = 40_000
 _START_S = 120
+_OF_HAPROXY = b"Ask what would allow it, with this key"
 _ENGINE = Gate("Keyscope's engine", gates.engine, PLAIN_HAPROXY.name)
 
 
@@ -96,36 +98,56 @@ def _life(key_count: int, cycles: int) -> list[Row]:
 
 def _start(key_count: int, starts: int) -> list[Row]:
     """Each time on the same database; the memory of so many keys is what they add to that of 1,000."""
-    few_mib, _ = _started(1_000, 1)
-    many_mib, took = _started(key_count, starts)
-    each = (many_mib - few_mib) * (1 << 20) / (key_count - 1_000)
+    few = _started(1_000, 1)
+    many = _started(key_count, starts)
+    each = (many.memory_mib - few.memory_mib) * (1 << 20) / (key_count - 1_000)
     return [
-        Row(f"{key_count:,} keys: start to the first judged request", took, "s", at_most(5)),
-        Row(f"{key_count:,} keys: memory of all processes", many_mib, "MiB", known()),
+        Row(f"{key_count:,} keys: start to the first judged request", many.judged_s, "s", at_most(5)),
+        Row(f"{key_count:,} keys: start to the first that HAProxy judges alone", many.alone_s, "s", known()),
+        Row(f"{key_count:,} keys: memory of all processes", many.memory_mib, "MiB", known()),
         Row(f"{key_count:,} keys: memory per key", each, "bytes", known()),
     ]
 
 
-def _started(key_count: int, starts: int) -> tuple[float, float]:
-    """The memory in MiB and the seconds to the first judged request, medians."""
+class _Start(NamedTuple):
+    judged_s: float
+    alone_s: float
+    memory_mib: float
+
+
+def _started(key_count: int, starts: int) -> _Start:
+    """Medians."""
     with tempfile.TemporaryDirectory() as name, nginx.answering(Path(name)) as upstream:
         database = keys.a_copy(key_count, Path(name))
         keys.warm(database)
         found = [_start_once(database, upstream.url, key_count) for _ in range(starts)]
-    return median(memory for memory, _ in found), median(took for _, took in found)
+    return _Start(*map(median, zip(*found, strict=True)))
 
 
-def _start_once(database: Path, upstream: str, key_count: int) -> tuple[float, float]:
+def _start_once(database: Path, upstream: str, key_count: int) -> _Start:
     port = free_port()
+    url, key = f"http://127.0.0.1:{port}", keys.secret(key_count).reveal()
     began = time.monotonic()
     command = pinned(SERVER_CORE, gates.engine_command(database, port, upstream))
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=gates.engine_environment())
     try:
-        until_allowed(f"http://127.0.0.1:{port}", _PATH, keys.secret(key_count).reveal(), _START_S)
-        return anonymous_mib(process.pid), time.monotonic() - began
+        until_allowed(url, _PATH, key, _START_S)
+        judged = time.monotonic() - began
+        _until_alone(url, key)
+        return _Start(judged, time.monotonic() - began, anonymous_mib(process.pid))
     finally:
         process.terminate()
         process.wait(_START_S)
+
+
+def _until_alone(url: str, key: str) -> None:
+    """Until a refusal is HAProxy's own. Its words are the same for every call."""
+    end = time.monotonic() + _START_S
+    with connected(url) as one:
+        while _OF_HAPROXY not in one.ask("POST", f"{_PATH}/shutdown", key).body:
+            if time.monotonic() > end:
+                raise RuntimeError(f"HAProxy did not judge alone in {_START_S} s")
+            time.sleep(0.01)
 
 
 @contextlib.contextmanager

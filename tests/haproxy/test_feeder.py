@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.configuration import LEASE_MS
 from keyscope.gate.haproxy.feeder import Feeder
+from keyscope.gate.haproxy.files import NO_MAPS
 from keyscope.store.memory import MemoryStore
 from keyscope.system import SystemClock
 
@@ -16,8 +18,10 @@ from keyscope.system import SystemClock
 class DeafSocket:
     """Does as HAProxy's runtime socket until it is told when the leave ends: that it takes, and never answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 0) -> None:
         self.until_ms = 0
+        self.left = asyncio.Event()
+        self._number = number
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while command := (await reader.readline()).decode():
@@ -25,29 +29,39 @@ class DeafSocket:
                 self.until_ms = int(command.split()[-1])
                 await reader.read()
                 break
-            writer.write(_said(command).encode() + b"\n> ")
+            writer.write(self._said(command).encode() + b"\n> ")
         writer.close()
+        await writer.wait_closed()
+        self.left.set()
+
+    def _said(self, command: str) -> str:
+        if command.startswith("show info"):
+            return "Pid: 7\n"
+        return f"0x1 until 0\n0x2 number {self._number}\n" if command.startswith("show map") else ""
 
 
-def _said(command: str) -> str:
-    if command.startswith("show info"):
-        return "Pid: 7\n"
-    return "0x1 until 0\n0x2 number 0\n" if command.startswith("show map") else ""
-
-
-async def _confirmed_after_ms() -> tuple[int, int]:
+async def _confirmed_after_ms(deaf: DeafSocket, on_too_much: Callable[[], None] = lambda: None) -> tuple[int, int]:
     """When a change was confirmed, and when the leave ends that was sent and not answered."""
-    clock, deaf = SystemClock(), DeafSocket()
+    clock = SystemClock()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "haproxy.sock"
         async with await asyncio.start_unix_server(deaf, path):
-            feeder = Feeder(MemoryStore(), Bits(["devboxes"]), path, Path(name), clock, lambda: None)
+            feeder = Feeder(MemoryStore(), Bits(["devboxes"]), path, Path(name), clock, on_too_much)
             feeder._unreached_until_ms = 0  # no feeder was before this one
             await feeder.confirm()
-            return clock.now_ms(), deaf.until_ms
+            confirmed_ms = clock.now_ms()
+            await feeder.stop()
+            await deaf.left.wait()
+            return confirmed_ms, deaf.until_ms
 
 
 def test_a_leave_that_may_have_arrived_is_waited_for() -> None:
-    confirmed_ms, until_ms = asyncio.run(_confirmed_after_ms())
+    confirmed_ms, until_ms = asyncio.run(_confirmed_after_ms(DeafSocket()))
     assert until_ms > LEASE_MS
     assert confirmed_ms >= until_ms
+
+
+def test_without_maps_haproxy_gets_no_leave_and_new_maps_are_wanted() -> None:
+    wanted: list[bool] = []
+    _, until_ms = asyncio.run(_confirmed_after_ms(DeafSocket(NO_MAPS), lambda: wanted.append(True)))
+    assert (until_ms, wanted) == (0, [True])

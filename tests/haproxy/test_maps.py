@@ -135,7 +135,7 @@ def test_a_line_has_the_meet_and_the_earliest_end_of_all_ancestors() -> None:
     scopes = "devboxes:read account:write"
     above = Lineage(a_key(key_id(2), key_id(1), scopes=scopes, expires_at_ms=500), root)
     below = Lineage(a_key(key_id(3), key_id(2), scopes="devboxes:write objects:read", expires_at_ms=900), above)
-    text = line(below, BITS)
+    text = line(name_of(below.key.digest), below, BITS)
     digits = re.match(r"\d+", text)
     assert digits is not None
     assert int(digits[0]) & BITS.everything == BITS.of([Scope.parse("devboxes:read")])
@@ -145,14 +145,15 @@ def test_a_line_has_the_meet_and_the_earliest_end_of_all_ancestors() -> None:
         below.key.account_id,
     ]
     assert int(cut(ENDS, text)) == 500
-    assert line(root, BITS).startswith(str(BITS.of_grant(None)))
-    assert int(cut(ENDS, line(root, BITS))) == LATEST_MS
+    text = line(name_of(root.key.digest), root, BITS)
+    assert text.startswith(str(BITS.of_grant(None)))
+    assert int(cut(ENDS, text)) == LATEST_MS
     assert (is_judged(below, 499), is_judged(below, 500)) == (True, False)
 
 
 def test_a_line_of_everything_has_room() -> None:
     most = Bits(f"type{number}" for number in range(MOST_TYPES))
-    text = line(Lineage(a_key(key_id(1))), most)
+    text = line(name_of(b"\xff" * 32), Lineage(a_key(key_id(1))), most)
     assert cut(KEY_ID, text) == key_id(1)
     assert text[len(str(most.of_grant(None)))] == ";"
 

@@ -59,7 +59,7 @@ class Engine:
     async def run(self, followed: Path) -> None:
         """Serve until cancelled, then let requests in flight end. ``followed``: the folder of the followers."""
         (self._folder / CONFIGURATION).write_text(self._configuration)
-        await asyncio.to_thread(self._feed.write)
+        self._feed.write_to_start()
         running = asyncio.create_task(self._keep_running())
         try:
             await self._feed.run(followed, self._folder / "follow.sock")

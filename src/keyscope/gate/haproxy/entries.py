@@ -11,7 +11,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.model.key import NEVER_MS, Lineage
+from keyscope.model.key import Lineage
 
 LATEST_MS = (1 << 53) - 1
 """Stands for never: HAProxy subtracts the time from it in 64 bits with a sign."""
@@ -40,12 +40,11 @@ def is_judged(lineage: Lineage, now_ms: int) -> bool:
     return not lineage.stopped and now_ms < lineage.expires_at_ms and len(lineage.key.id) == _KEY_ID
 
 
-def line(lineage: Lineage, bits: Bits) -> str:
+def line(name: str, lineage: Lineage, bits: Bits) -> str:
     """Bits, end (Unix milliseconds), name, key id, account id. The end is the earliest of the whole line of keys.
 
     HAProxy reads the first number up to what is no digit.
     """
-    ends = lineage.expires_at_ms if lineage.expires_at_ms < NEVER_MS else LATEST_MS
+    ends = min(lineage.expires_at_ms, LATEST_MS)
     key = lineage.key
-    parts = f"{bits.of_grant(lineage.grant):;<{_BITS}}{min(ends, LATEST_MS):0{_ENDS}}{name_of(key.digest)}"
-    return f"{parts}{key.id}{key.account_id}"
+    return f"{bits.of_grant(lineage.grant):;<{_BITS}}{ends:0{_ENDS}}{name}{key.id}{key.account_id}"

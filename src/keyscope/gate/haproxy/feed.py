@@ -7,11 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from keyscope.authority.ports import Clock, Reader, Store
+from keyscope.authority.ports import Clock, Store
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import following
 from keyscope.gate.haproxy.feeder import Feeder
-from keyscope.gate.haproxy.files import bits_of, write_all, write_keys
+from keyscope.gate.haproxy.files import bits_of, write_fixed, write_keys, write_no_keys
 from keyscope.gate.haproxy.uses import Uses
 from keyscope.model.operation import Table
 
@@ -44,10 +44,15 @@ class Feed:
         self._feeder = Feeder(store, self._bits, socket, directory, clock, self._wants_maps.set)
         self._uses = Uses(store, socket, directory, clock)
 
-    def write(self) -> None:
-        """Write all files that HAProxy reads at its start. Raises StoreUnavailable."""
-        now_ms = self._clock.now_ms()
-        self._store.read(lambda reader: write_all(self._directory, reader, self._table, now_ms))
+    def write_to_start(self) -> None:
+        """Write what HAProxy needs to serve at once; it gets its maps of keys when it runs."""
+        write_fixed(self._directory, self._table)
+        write_no_keys(self._directory)
+
+    def write(self) -> int:
+        """Write everything. Returns the change up to which the maps are true. Raises StoreUnavailable."""
+        write_fixed(self._directory, self._table)
+        return self._write_keys()
 
     async def run(self, followed: Path, at: Path) -> None:
         """Feed until cancelled. ``followed`` is the folder of the followers, ``at`` a socket for those who confirm."""
@@ -75,12 +80,7 @@ class Feed:
             self._wants_maps.clear()
 
     async def _give_new_maps(self) -> None:
-        now_ms = self._clock.now_ms()
-
-        def write(reader: Reader) -> int:
-            return write_keys(self._directory, reader, self._bits, now_ms)
-
-        number = await asyncio.to_thread(self._store.read, write)
+        number = await asyncio.to_thread(self._write_keys)
         await self._reload()
         end = asyncio.get_running_loop().time() + _TAKE_OVER_S
         while not self._feeder.has_fed_since(number):
@@ -88,3 +88,7 @@ class Feed:
                 log.error("HAProxy did not take its new maps in %d s", _TAKE_OVER_S)
                 return
             await asyncio.sleep(_LOOK_S)
+
+    def _write_keys(self) -> int:
+        now_ms = self._clock.now_ms()
+        return self._store.read(lambda reader: write_keys(self._directory, reader, self._bits, now_ms))

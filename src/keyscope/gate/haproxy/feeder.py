@@ -17,6 +17,7 @@ from keyscope.authority.ports import Clock, Store
 from keyscope.errors import KeyscopeError
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.configuration import LEASE_MS
+from keyscope.gate.haproxy.files import NO_MAPS
 from keyscope.gate.haproxy.news import News, news
 from keyscope.gate.haproxy.runtime import Away, Runtime
 
@@ -108,6 +109,8 @@ class Feeder:
                 self._lose(fed, error)
 
     async def _bring_up_to_date(self, fed: Fed) -> None:
+        if fed.number == NO_MAPS:
+            return self._on_too_much()
         now_ms = self._clock.now_ms()
         told = self._store.read(lambda reader: news(reader, fed.number, self._bits, now_ms))
         if told.too_much:

@@ -1,7 +1,8 @@
 """The files that HAProxy reads at its start: the maps of keys and calls, and the answers that it gives by itself.
 
 ``lease.map`` holds two numbers: ``until`` when HAProxy may judge alone (Unix milliseconds; 0 in the file, so that a new
-process judges nothing before it was brought up to date), and ``number``, the change up to which the maps are true.
+process judges nothing before it was brought up to date), and ``number``, the change up to which the maps are true, or
+``NO_MAPS``: then HAProxy serves, asks about everything, and gets its maps when they are written.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ KEYS, ASK, CALLS, REFUSALS, LEASE = "keys.map", "ask.map", "calls.map", "refusal
 MISSING, INVALID, LACKING, CLOSED = "missing.json", "invalid.json", "lacking.json", "closed.json"
 AUTHORITY = "authority.json"
 UNTIL, NUMBER = "until", "number"
+NO_MAPS = -1
 
 LACKING_SCOPE = Scope("needed_scope", Level.READ)
 """Stands for the scope that a refused call lacks, where HAProxy fills it in."""
@@ -40,11 +42,9 @@ _FORMATS = {
 }
 
 
-def write_all(directory: Path, reader: Reader, table: Table, now_ms: int) -> int:
-    """Write every file, whole. Returns the number of the change up to which they are true."""
-    bits = bits_of(table)
-    number = write_keys(directory, reader, bits, now_ms)
-    calls = list(rows(table, bits))
+def write_fixed(directory: Path, table: Table) -> None:
+    """Write every file that no key changes."""
+    calls = list(rows(table, bits_of(table)))
     _write(directory / CALLS, (f"{row.call} {row.needs}\n" for row in calls))
     single = {row.needs: f"{row.operation};{row.scopes[0]}" for row in calls if len(row.scopes) == 1}
     _write(directory / REFUSALS, (f"{needs} {refusal}\n" for needs, refusal in single.items()))
@@ -53,7 +53,13 @@ def write_all(directory: Path, reader: Reader, table: Table, now_ms: int) -> int
     _write(directory / CLOSED, [answer(Unavailable()).body.decode()])
     _write(directory / AUTHORITY, [answer(BadRequest("authority", [_AUTHORITY])).body.decode()])
     _write(directory / LACKING, [_lacking()])
-    return number
+
+
+def write_no_keys(directory: Path) -> None:
+    """Write maps without keys, with which HAProxy can start at once."""
+    for name in (KEYS, ASK):
+        _write(directory / name, [])
+    _write_lease(directory, NO_MAPS)
 
 
 def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> int:
@@ -61,13 +67,18 @@ def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> int:
     number = reader.last_number()
     with _new(directory / KEYS) as keys, _new(directory / ASK) as ask:
         for lineage in reader.lineages():
+            name = name_of(lineage.key.digest)
             if is_judged(lineage, now_ms):
-                keys.write(f"{name_of(lineage.key.digest)} {line(lineage, bits)}\n")
+                keys.write(f"{name} {line(name, lineage, bits)}\n")
             else:
-                ask.write(f"{name_of(lineage.key.digest)} 1\n")
+                ask.write(f"{name} 1\n")
         ask.writelines(f"{name_of(digest)} 1\n" for digest in reader.former_digests())
-    _write(directory / LEASE, [f"{UNTIL} 0\n", f"{NUMBER} {number}\n"])
+    _write_lease(directory, number)
     return number
+
+
+def _write_lease(directory: Path, number: int) -> None:
+    _write(directory / LEASE, [f"{UNTIL} 0\n", f"{NUMBER} {number}\n"])
 
 
 def bits_of(table: Table) -> Bits:

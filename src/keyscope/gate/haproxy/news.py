@@ -61,7 +61,7 @@ def _minted(reader: Reader, events: Iterable[StoredEvent], bits: Bits, now_ms: i
             continue
         name = name_of(lineage.key.digest)
         if is_judged(lineage, now_ms):
-            keys.append(f"{name} {line(lineage, bits)}")
+            keys.append(f"{name} {line(name, lineage, bits)}")
         else:
             asked.add(name)
     return keys, asked
