@@ -15,13 +15,13 @@ from keyscope.api.caller import Desk, admitted, call_of, give_way, json_reply
 from keyscope.api.documented import BODY, responses
 from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
+from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InvalidToken
-from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Decision
 from keyscope.model.key import Lineage
-from keyscope.model.operation import Route, strongest
-from keyscope.model.scope import Scope
+from keyscope.model.operation import LIVE, strongest
 from keyscope.wire.body import read_json_bytes
+from keyscope.wire.call import Call, request_id
 from keyscope.wire.codec import decode
 from keyscope.wire.target import METHODS, matched_method, split_target
 
@@ -62,52 +62,65 @@ class VerifyRoutes:
         value, faults = decode(raw) if raw else ({}, [])
         if isinstance(value, dict) and "checks" in value:
             checks = checked(value, faults, VerifyKeys, desk.context).checks
-            return json_reply({"results": await self._all(checks, account_id, call.peer)})
+            return json_reply({"results": await self._all(checks, account_id, call)})
         asked = checked(value, faults, VerifyKey, desk.context)
-        return json_reply(self._one(asked, _call(asked), account_id, call.peer))
+        return json_reply(self._one(asked, _call(asked), account_id, call))
 
-    async def _all(self, checks: Sequence[VerifyKey], account_id: str, peer: str) -> list[dict[str, object]]:
+    async def _all(self, checks: Sequence[VerifyKey], account_id: str, question: Call) -> list[dict[str, object]]:
         """The answers in the order asked. Raises BadRequest, before any answer, if a call among them is not one."""
         calls = [_numbered(number, asked) for number, asked in enumerate(checks)]
         results = []
         for number, (asked, call) in enumerate(zip(checks, calls, strict=True)):
             await give_way(number)
-            results.append(self._one(asked, call, account_id, peer))
+            results.append(self._one(asked, call, account_id, question))
         return results
 
-    def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, peer: str) -> dict[str, object]:
-        lineage = self._find(asked.key, account_id, peer)
+    def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, question: Call) -> dict[str, object]:
+        attempt = _attempt(*call, question)
+        lineage = self._find(asked.key, account_id, attempt)
         if lineage is None:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
-        decision = self._judge(lineage, self._needs(*call, asked.body, scopes_of(asked.scopes)))
+        decision = self._judge(lineage, *call, asked)
+        by_body = self._is_judged_by_body(lineage, *call)
+        if not by_body or "body" in asked.model_fields_set:  # otherwise it will be asked again, with the body
+            self._note(decision, attempt)
+        return {**_verified(lineage, decision, *call), "judged_by_body": by_body}
+
+    def _note(self, decision: Decision, attempt: Attempt) -> None:
         if isinstance(decision, Allow):
             self._desk.verifier.note_use(decision)
-        return {**_verified(lineage, decision, *call), "judged_by_body": self._is_judged_by_body(lineage, *call)}
+        else:
+            self._desk.verifier.note_denied(decision, attempt)
 
     def _is_judged_by_body(self, lineage: Lineage, method: str, path: str) -> bool:
         """Whether another body could change the answer. A standard key may do everything."""
         route = self._desk.verifier.route(method, path) if method else None
         return route is not None and bool(route.conditions) and lineage.grant is not None
 
-    def _find(self, text: str, account_id: str, peer: str) -> Lineage | None:
+    def _find(self, text: str, account_id: str, attempt: Attempt) -> Lineage | None:
         """The key, if it is live and of this account."""
         try:
-            lineage = self._desk.verifier.live(text.encode("utf-8"), peer)
+            lineage = self._desk.verifier.live(text.encode("utf-8"), attempt)
         except InvalidToken:
             return None
         return lineage if lineage.key.account_id == account_id else None
 
-    def _needs(self, method: str, path: str, body: Json, wanted: tuple[Scope, ...]) -> Route | None:
-        """What must be covered: the call's scopes with this body, and the scopes asked for. None: not in the policy."""
+    def _judge(self, lineage: Lineage, method: str, path: str, asked: VerifyKey) -> Decision:
+        """By what must be covered: the call's scopes with this body, and the scopes asked for."""
+        judge, wanted = self._desk.verifier.judge, scopes_of(asked.scopes)
         if not method:
-            return Route((), wanted, ())
+            return judge(lineage, LIVE, wanted)
         route = self._desk.verifier.route(method, path)
         if route is None:
-            return None
-        return Route(route.operations, strongest((*route.needs_with(body), *wanted)), ())
+            return judge(lineage, None, ())
+        return judge(lineage, route, strongest((*route.needs_with(asked.body), *wanted)))
 
-    def _judge(self, lineage: Lineage, route: Route | None) -> Decision:
-        return self._desk.verifier.judge(lineage, route, route.needs if route is not None else ())
+
+def _attempt(method: str, path: str, question: Call) -> Attempt:
+    """The call asked about, as it is written down, by whoever asks."""
+    return Attempt(
+        method=method or None, path=path or None, peer=question.peer, request_id=request_id(question.headers)
+    )
 
 
 def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:
