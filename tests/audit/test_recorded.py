@@ -50,7 +50,7 @@ def test_changes_denials_and_counts_are_there_after_a_stop(server: Live) -> None
     assert server.call("GET", "/v1/devboxes", key["key_secret"]).status_code == 401
     server.stop()
     seen = Seen(server)
-    assert [e.kind for e in seen.entries()][0] == "trail.begun"
+    assert next(e.kind for e in seen.entries()) == "trail.begun"
     changed = [e.kind for e in seen.entries(key_id=key["id"]) if e.event is not None]
     assert changed == ["key.minted", "key.revoked", "key.dead_used"]
     assert [(u.operation, u.calls, list(map(str, u.needs))) for u in seen.uses() if u.key_id == key["id"]] == [
@@ -64,7 +64,7 @@ def test_changes_denials_and_counts_are_there_after_a_stop(server: Live) -> None
     )
     assert (lacking.operation, lacking.method, lacking.path) == ("createDevbox", "POST", "/v1/devboxes")
     assert (lacking.peer, lacking.request_id) == ("127.0.0.1", "req-1")
-    assert lacking.chain[0] == key["id"] and len(lacking.chain) == 2
+    assert (lacking.chain[0], len(lacking.chain)) == (key["id"], 2)
     assert (dead.code, dead.reasons) == ("invalid_token", ("revoked",))
     (nobody,) = [e for e in seen.entries(kind="call.denied") if e.key_id is None]
     assert (nobody.code, nobody.account_id, nobody.peer) == ("missing_credential", None, "127.0.0.1")

@@ -10,20 +10,22 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api import replies
 from keyscope.api.caller import Desk, admitted, call_of, give_way, json_reply
 from keyscope.api.documented import BODY, responses
+from keyscope.api.replies.asked import Verified, VerifiedAll, me_view
 from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
 from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InvalidToken
+from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Decision
 from keyscope.model.key import Lineage
-from keyscope.model.operation import LIVE, strongest
+from keyscope.model.operation import LIVE, Route, strongest
+from keyscope.model.scope import Scope
+from keyscope.wire.asked import ASKABLE, asked_call
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call, request_id
 from keyscope.wire.codec import decode
-from keyscope.wire.target import METHODS, matched_method, split_target
 
 _INVALID: dict[str, object] = {
     "valid": False,
@@ -51,7 +53,7 @@ class VerifyRoutes:
             methods=["POST"],
             operation_id="verifyKey",
             openapi_extra=BODY(VerifyKey, VerifyKeys, required=True),
-            responses=responses(replies.Verified | replies.VerifiedAll, 400, 401, 403, 413, 415),
+            responses=responses(Verified | VerifiedAll, 400, 401, 403, 413, 415),
         )
 
     async def verify(self, request: Request) -> Response:
@@ -76,12 +78,14 @@ class VerifyRoutes:
         return results
 
     def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, question: Call) -> dict[str, object]:
-        attempt = _attempt(*call, question)
+        method, path = call
+        attempt = _attempt(method, path, question)
         lineage = self._find(asked.key, account_id, attempt)
         if lineage is None:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
-        decision = self._judge(lineage, *call, asked)
-        by_body = self._is_judged_by_body(lineage, *call)
+        route = self._desk.verifier.route(method, path) if method else LIVE
+        decision = self._desk.verifier.judge(lineage, route, _needs(route, asked.body, scopes_of(asked.scopes)))
+        by_body = _is_judged_by_body(lineage, route)
         if not by_body or "body" in asked.model_fields_set:  # otherwise it will be asked again, with the body
             self._note(decision, attempt)
         return {**_verified(lineage, decision, *call), "judged_by_body": by_body}
@@ -92,11 +96,6 @@ class VerifyRoutes:
         else:
             self._desk.verifier.note_denied(decision, attempt)
 
-    def _is_judged_by_body(self, lineage: Lineage, method: str, path: str) -> bool:
-        """Whether another body could change the answer. A standard key may do everything."""
-        route = self._desk.verifier.route(method, path) if method else None
-        return route is not None and bool(route.conditions) and lineage.grant is not None
-
     def _find(self, text: str, account_id: str, attempt: Attempt) -> Lineage | None:
         """The key, if it is live and of this account."""
         try:
@@ -105,22 +104,21 @@ class VerifyRoutes:
             return None
         return lineage if lineage.key.account_id == account_id else None
 
-    def _judge(self, lineage: Lineage, method: str, path: str, asked: VerifyKey) -> Decision:
-        """By what must be covered: the call's scopes with this body, and the scopes asked for."""
-        judge, wanted = self._desk.verifier.judge, scopes_of(asked.scopes)
-        if not method:
-            return judge(lineage, LIVE, wanted)
-        route = self._desk.verifier.route(method, path)
-        if route is None:
-            return judge(lineage, None, ())
-        return judge(lineage, route, strongest((*route.needs_with(asked.body), *wanted)))
-
 
 def _attempt(method: str, path: str, question: Call) -> Attempt:
     """The call asked about, as it is written down, by whoever asks."""
-    return Attempt(
-        method=method or None, path=path or None, peer=question.peer, request_id=request_id(question.headers)
-    )
+    asked_by = request_id(question.headers)
+    return Attempt(method=method or None, path=path or None, peer=question.peer, request_id=asked_by)
+
+
+def _needs(route: Route | None, body: Json, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """What must be covered: the call's scopes with this body, and the scopes asked for."""
+    return strongest((*route.needs_with(body), *scopes)) if route is not None else ()
+
+
+def _is_judged_by_body(lineage: Lineage, route: Route | None) -> bool:
+    """Whether another body could change the answer. A standard key may do everything."""
+    return route is not None and bool(route.conditions) and lineage.grant is not None
 
 
 def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:
@@ -134,9 +132,9 @@ def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:
 def _call(asked: VerifyKey) -> tuple[str, str]:
     if asked.method is None or asked.path is None:
         return "", ""
-    if asked.method not in METHODS:
-        raise BadRequest("method", [Fault("$.method", f"use one of {', '.join(sorted(METHODS))}")])
-    return matched_method(asked.method), split_target(asked.path.encode())[0]
+    if asked.method not in ASKABLE:
+        raise BadRequest("method", [Fault("$.method", f"use one of {', '.join(sorted(ASKABLE))}")])
+    return asked_call(asked.method, asked.path)
 
 
 def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> dict[str, object]:
@@ -145,7 +143,7 @@ def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> d
     return {
         "valid": True,
         "allowed": allowed,
-        "key": replies.me_view(lineage),
+        "key": me_view(lineage),
         "chain": list(lineage.chain),
         "operation": explained.operation if method else None,
         "reasons": [reason.value for reason in explained.reasons],
