@@ -67,8 +67,7 @@ class Inside:
 
     @property
     def folder(self) -> Path:
-        command = _command(self.haproxy).split(b"\0")
-        return Path(command[command.index(b"-f") + 1].decode()).parent
+        return until(self._folder)
 
     @property
     def socket(self) -> Path:
@@ -98,6 +97,11 @@ class Inside:
             return int(self.map("lease.map")["until"]) > time.time() * 1000
         except OSError:
             return False
+
+    def _folder(self) -> Path | None:
+        """None while the process executes its program anew, as in a reload."""
+        command = _command(self.haproxy).split(b"\0")
+        return Path(command[command.index(b"-f") + 1].decode()).parent if b"-f" in command else None
 
     def _engine(self) -> int | None:
         return next((child for child in children(self._live.pid) if self._haproxy_below(child)), None)
