@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
 from keyscope.gate.admit import admit
@@ -32,13 +33,14 @@ _NEVER_SENT = frozenset({0, 1006, 1015})
 class WebSocketGate:
     """Relays what the verifier allows."""
 
-    def __init__(self, verifier: Verifier, upstream: Upstream | None) -> None:
+    def __init__(self, verifier: Verifier, upstream: Upstream | None, meter: Meter) -> None:
         self._verifier = verifier
         self._upstream = upstream
+        self._judging = meter.judging("websocket")
 
     async def __call__(self, scope: Mapping[str, Any], call: Call, receive: Receive, send: Send) -> None:
         """Answer one handshake and relay until either side ends."""
-        admitted = admit(self._verifier, call)
+        admitted = self._judging.of(admit, self._verifier, call)
         if not isinstance(admitted, Allow):
             return await refuse_websocket(send, admitted)
         if self._upstream is None:
