@@ -29,6 +29,7 @@ from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.shared import SharedCounts
+from keyscope.gate.timed import timed
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
@@ -134,7 +135,7 @@ class Application:
 
     async def _manage(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         if call.method == "POST" and call.path.endswith(_ENDING):
-            send = _timed(self._meter.revoking, send)
+            send = _noting(self._meter.revoking, send)
         await self._management(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +149,7 @@ class Application:
 
     def _authorize(self, dialect: Dialect, scope: Scope) -> Answer:
         try:
-            return self._judging[dialect.path].of(self._forward_auth.answer, dialect, scope)
+            return timed(self._judging[dialect.path], self._forward_auth.answer, dialect, scope)
         except Exception as error:
             log.error("cannot decide", exc_info=error)
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
@@ -163,7 +164,7 @@ class Application:
         check(self.verifier, self.index, self._store, self._recording)
 
 
-def _timed(times: Timing, send: Send) -> Send:
+def _noting(times: Timing, send: Send) -> Send:
     """A ``send`` that notes how long an answer took to begin, from now on, if it is a 200."""
     began = perf_counter()
 

@@ -124,6 +124,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gate.headers",
         "gate.admit",
         "gate.peers",
+        "gate.timed",
         "gate.upkeep",
         "gate.writing",
         "gate.judge",

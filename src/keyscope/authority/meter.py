@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from threading import Lock
-from time import perf_counter
-from typing import TypeVar
 
 from msgspec import Struct
 
 from keyscope.authority.trail import DENIED, Batch
-
-T = TypeVar("T")
 
 ALLOWED, REFUSED, OBSERVED = "allowed", "refused", "observed"
 
@@ -37,14 +33,6 @@ class Timing(Struct):
     def add(self, seconds: float) -> None:
         self.steps[bisect_left(self.bounds, seconds)] += 1
         self.total_s += seconds
-
-    def of(self, work: Callable[..., T], *given: object) -> T:
-        """Do the work and add the time that it took, whether it returns or raises."""
-        began = perf_counter()
-        try:
-            return work(*given)
-        finally:
-            self.add(perf_counter() - began)
 
 
 def timing(bounds: tuple[float, ...]) -> Timing:

@@ -18,6 +18,7 @@ from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, Unavai
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body
 from keyscope.gate.exchange import BrokenOff, CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
+from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Body, Upstream
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import RawHeaders, Receive, Send, send_answer
@@ -53,7 +54,7 @@ class Proxy:
 
     async def __call__(self, call: Call, receive: Receive, send: Send) -> None:
         """Answer one request. Raises KeyscopeError only before anything was sent."""
-        admitted = self._judging.of(first_look, self._verifier, call)
+        admitted = timed(self._judging, first_look, self._verifier, call)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
         if is_judged_by_body(admitted):

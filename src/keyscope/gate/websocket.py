@@ -16,6 +16,7 @@ from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
 from keyscope.gate.admit import admit
 from keyscope.gate.headers import inward_websocket
+from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Upstream
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import Receive, Send, refuse_websocket
@@ -40,7 +41,7 @@ class WebSocketGate:
 
     async def __call__(self, scope: Mapping[str, Any], call: Call, receive: Receive, send: Send) -> None:
         """Answer one handshake and relay until either side ends."""
-        admitted = self._judging.of(admit, self._verifier, call)
+        admitted = timed(self._judging, admit, self._verifier, call)
         if not isinstance(admitted, Allow):
             return await refuse_websocket(send, admitted)
         if self._upstream is None:
