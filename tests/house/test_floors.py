@@ -63,6 +63,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "authority.tripwire",
         "authority.verify",
         "authority.explain",
+        "authority.sessions",
     ),
     (
         "store",

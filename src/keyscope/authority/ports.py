@@ -99,6 +99,20 @@ class StoredReply(Struct, frozen=True, kw_only=True):
     created_at_ms: int
 
 
+class Session(Struct, frozen=True, kw_only=True):
+    """A browser's session in the console. ``digest`` is the SHA-256 of its id, ``key_digest`` that of the secret it was
+    opened with: it is worth what that secret is worth. Times are Unix milliseconds; ``ends_at_ms`` is its latest end.
+    """
+
+    digest: bytes
+    key_id: str
+    key_digest: bytes
+    csrf: bytes
+    opened_at_ms: int
+    seen_at_ms: int
+    ends_at_ms: int
+
+
 class Reader(Protocol):
     """A consistent view of the store."""
 
@@ -158,6 +172,11 @@ class Reader(Protocol):
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None: ...
 
+    def session(self, digest: bytes) -> Session | None: ...
+
+    def sessions(self, key_id: str) -> list[Session]:
+        """The sessions of a key, oldest first."""
+
 
 class Writer(Reader, Protocol):
     """A write transaction. It sees its own changes."""
@@ -188,6 +207,15 @@ class Writer(Reader, Protocol):
 
     def drop_replies(self, before_ms: int) -> None:
         """Forget replies created before the time."""
+
+    def put_session(self, session: Session) -> None:
+        """Keep a session, or replace the one with its digest. Raises ValueError if its key is not there."""
+
+    def end_session(self, digest: bytes) -> None:
+        """Forget a session; one that is not there changes nothing."""
+
+    def drop_sessions(self, now_ms: int) -> None:
+        """Forget the sessions whose latest end is not after the time."""
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         """Note when keys were last accepted; an earlier time never replaces a later one; unknown ids are ignored."""

@@ -20,6 +20,7 @@ from keyscope.authority.ports import (
     KeyQuery,
     Reader,
     Selector,
+    Session,
     StoredEvent,
     StoredReply,
     Writer,
@@ -49,6 +50,7 @@ class _Content:
         self.revoked_derived: dict[tuple[str, str], int] = {}
         self.dead_uses: dict[str, DeadUses] = {}
         self.rules: dict[str, bytes] = {}
+        self.sessions: dict[bytes, Session] = {}
 
 
 class MemoryReader:
@@ -149,6 +151,13 @@ class MemoryReader:
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
         return self._content.replies.get((caller_id, request_id))
 
+    def session(self, digest: bytes) -> Session | None:
+        return self._content.sessions.get(digest)
+
+    def sessions(self, key_id: str) -> list[Session]:
+        found = (session for session in self._content.sessions.values() if session.key_id == key_id)
+        return sorted(found, key=lambda session: (session.opened_at_ms, session.digest))
+
 
 class MemoryWriter(MemoryReader):
     """A write transaction that can be undone."""
@@ -222,6 +231,20 @@ class MemoryWriter(MemoryReader):
     def drop_replies(self, before_ms: int) -> None:
         for place in [place for place, reply in self._content.replies.items() if reply.created_at_ms < before_ms]:
             self._pop(self._content.replies, place)
+
+    def put_session(self, session: Session) -> None:
+        if session.key_id not in self._content.keys:
+            raise ValueError(f"the key {session.key_id} of a session is not in the store")
+        self._set(self._content.sessions, session.digest, session)
+
+    def end_session(self, digest: bytes) -> None:
+        if digest in self._content.sessions:
+            self._pop(self._content.sessions, digest)
+
+    def drop_sessions(self, now_ms: int) -> None:
+        ended = [session.digest for session in self._content.sessions.values() if session.ends_at_ms <= now_ms]
+        for digest in ended:
+            self._pop(self._content.sessions, digest)
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         for key_id, at_ms in used_at_ms.items():

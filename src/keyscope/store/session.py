@@ -13,6 +13,7 @@ from keyscope.authority.ports import (
     KeyPage,
     KeyQuery,
     Selector,
+    Session,
     StoredEvent,
     StoredReply,
 )
@@ -132,6 +133,16 @@ class SqliteReader:
         )
         return rows.reply_of(row) if row is not None else None
 
+    def session(self, digest: bytes) -> Session | None:
+        row = self._one("SELECT * FROM sessions WHERE digest = ?", digest)
+        return rows.session_of(row) if row is not None else None
+
+    def sessions(self, key_id: str) -> list[Session]:
+        found = self._connection.execute(
+            "SELECT * FROM sessions WHERE key_id = ? ORDER BY opened_at_ms, digest", (key_id,)
+        )
+        return [rows.session_of(row) for row in found]
+
     def _one(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._connection.execute(statement, parameters).fetchone()
         return row
@@ -207,6 +218,18 @@ class SqliteWriter(SqliteReader):
 
     def drop_replies(self, before_ms: int) -> None:
         self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
+
+    def put_session(self, session: Session) -> None:
+        if self.key(session.key_id) is None:
+            raise ValueError(f"the key {session.key_id} of a session is not in the store")
+        row = rows.session_row(session)
+        self._connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def end_session(self, digest: bytes) -> None:
+        self._connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+
+    def drop_sessions(self, now_ms: int) -> None:
+        self._connection.execute("DELETE FROM sessions WHERE ends_at_ms <= ?", (now_ms,))
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         self._connection.executemany(
