@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api import replies
 from keyscope.api.caller import Desk, admitted, call_of, give_way, json_reply
 from keyscope.api.documented import BODY, responses
+from keyscope.api.replies.asked import Verified, VerifiedAll, me_view
 from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
 from keyscope.errors import BadRequest, Fault, InvalidToken
@@ -51,7 +51,7 @@ class VerifyRoutes:
             methods=["POST"],
             operation_id="verifyKey",
             openapi_extra=BODY(VerifyKey, VerifyKeys, required=True),
-            responses=responses(replies.Verified | replies.VerifiedAll, 400, 401, 403, 413, 415),
+            responses=responses(Verified | VerifiedAll, 400, 401, 403, 413, 415),
         )
 
     async def verify(self, request: Request) -> Response:
@@ -132,7 +132,7 @@ def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> d
     return {
         "valid": True,
         "allowed": allowed,
-        "key": replies.me_view(lineage),
+        "key": me_view(lineage),
         "chain": list(lineage.chain),
         "operation": explained.operation if method else None,
         "reasons": [reason.value for reason in explained.reasons],
