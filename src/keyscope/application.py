@@ -18,7 +18,9 @@ from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
 from keyscope.authority.rotate import Rotation
+from keyscope.authority.sessions import Sessions
 from keyscope.authority.verify import Verifier
+from keyscope.console.site import Console
 from keyscope.errors import NotFound
 from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import Dialect, ForwardAuth, dialect_of
@@ -80,7 +82,10 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             check=self.check,
         )
-        self._management = Management(desk)
+        self._management = Management(desk, self._console(desk, entropy) if settings.console else None)
+
+    def _console(self, desk: Desk, entropy: Entropy) -> Console:
+        return Console(desk, Sessions(self._store, desk.clock, entropy, self._settings.session_lifetimes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or handshake. Every ASGI scope type is covered; an unknown one gets no answer."""

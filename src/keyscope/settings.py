@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from keyscope.authority.limits import Limits
+from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind, parse_token
@@ -79,6 +80,9 @@ class Settings(Struct, frozen=True):
     max_child_keys: int
     max_rotation_overlap_s: float
     undelete_window_s: float
+    console: bool
+    console_idle_s: float
+    console_session_s: float
     log_level: str
     public_url: str | None
     upstream_key: Secret | None
@@ -99,6 +103,11 @@ class Settings(Struct, frozen=True):
             undelete_window_ms=int(self.undelete_window_s * 1000),
             restricted_may_mint_standard=self.restricted_may_mint_standard,
         )
+
+    @property
+    def session_lifetimes(self) -> Lifetimes:
+        """How long sessions of the console live."""
+        return Lifetimes(idle_ms=int(self.console_idle_s * 1000), whole_ms=int(self.console_session_s * 1000))
 
     @property
     def url(self) -> str:
@@ -219,6 +228,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_child_keys", "1000", _whole(0, 1_000_000), "Most living keys that one restricted key has minted."),
     Setting("max_rotation_overlap_s", "604800", _seconds(0, 31_536_000), "Longest life of an old secret, in seconds."),
     Setting("undelete_window_s", "604800", _seconds(0, 31_536_000), "How long a revoked key can be brought back."),
+    Setting("console", "yes", _yes_or_no, "Answer browsers at /keyscope/console."),
+    Setting("console_idle_s", "1800", _seconds(1, 86_400), "Life of a console session without a request, in seconds."),
+    Setting("console_session_s", "28800", _seconds(1, 604_800), "Longest life of a console session, in seconds."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
     Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),

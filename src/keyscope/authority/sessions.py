@@ -1,8 +1,8 @@
 """Sessions of the console: a browser that showed a key once and goes on with a random id in its place.
 
-The store keeps the SHA-256 of the id, never the id; and the SHA-256 of the secret that was shown, which it has anyway. A
-session holds nothing of its own: with each request its key is found by that digest and judged anew, so it ends when the
-key is revoked, suspended or expired, and when the secret that opened it was rotated out.
+The store keeps the SHA-256 of the id, never the id; and the SHA-256 of the secret that was shown, which it has anyway.
+A session holds nothing of its own: with each request its key is found by that digest and judged anew, so it ends when
+the key is revoked, suspended or expired, and when the secret that opened it was rotated out.
 
 Trying to guess is hopeless: a key and an id have 256 random bits each. So attempts are not counted, and nobody can be
 locked out by somebody else's attempts.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from keyscope.model.secret import Secret
 from keyscope.wire.asgi import RawHeaders
+from keyscope.wire.own import CONSOLE
 from keyscope.wire.problem import Header
 
-PATH = "/keyscope/console"
+PATH = CONSOLE
 _NAME = "keyscope-console"
 
 

@@ -6,11 +6,10 @@ import re
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from keyscope.api.caller import call_of, in_thread
 from keyscope.console import cookie
-from keyscope.console.kit import TOKEN_FIELD, Kit, redirect
+from keyscope.console.kit import TOKEN_FIELD, Kit, page, redirect
 from keyscope.console.visitor import SignedOut
 from keyscope.errors import DerivedKey, InvalidToken, KeyscopeError
 from keyscope.model.key import Lineage
@@ -25,9 +24,9 @@ class EntrancePages:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self.routes = [
-            Route("/sign-in", self.show, methods=["GET"]),
-            Route("/sign-in", self.sign_in, methods=["POST"]),
-            Route("/sign-out", self.sign_out, methods=["POST"]),
+            page("/sign-in", self.show),
+            page("/sign-in", self.sign_in, "POST"),
+            page("/sign-out", self.sign_out, "POST"),
         ]
 
     async def show(self, request: Request) -> Response:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from keyscope.api.caller import Desk, call_of, in_thread
 from keyscope.api.plain import read_content
@@ -21,6 +22,7 @@ from keyscope.wire.problem import Header
 
 Form = Mapping[str, str]
 Context = dict[str, Any]
+Handler = Callable[[Request], Awaitable[Response]]
 
 TOKEN_FIELD = "csrf"  # noqa: S105  (the name of a field)
 LIST = "/v1/restricted_keys"
@@ -59,23 +61,48 @@ class Kit:
         self, visitor: Visitor, name: str, make: Callable[[], Context], *more: Header, status: int = 200
     ) -> Response:
         """A page for a visitor. ``make`` reads what it shows; that and the writing run beside the event loop."""
-        around = _around(visitor)
+        around = _around(visitor, name)
         return await self.plain_page(name, lambda: {**around, **make()}, *more, status=status)
 
-    async def plain_page(
-        self, name: str, make: Callable[[], Context], *more: Header, status: int = 200
-    ) -> Response:
+    async def plain_page(self, name: str, make: Callable[[], Context], *more: Header, status: int = 200) -> Response:
         """A page for anybody."""
         now_ms = self.desk.clock.now_ms()
-        body = await in_thread(lambda: self._templates.render(name, {"now_ms": now_ms, **make()}))
+        body = await in_thread(
+            lambda: self._templates.render(name, {"root": PATH, "me": None, "now_ms": now_ms, **make()})
+        )
         return respond(status, body, HEADERS, *more)
 
 
-def _around(visitor: Visitor) -> Context:
+def page(path: str, handler: Handler, method: str = "GET") -> Route:
+    """A route below the console."""
+    return Route(PATH + path, handler, methods=[method])
+
+
+_NAV = (
+    ("overview", "", "Overview", LIST),
+    ("keys", "/keys", "Keys", LIST),
+    ("can", "/can", "Can it?", "/keyscope/can"),
+)
+"""The links at the top: name, path, word, and the call of the API without whose leave it is not shown."""
+
+_AT = {
+    "overview.html": "overview",
+    "can.html": "can",
+    "me.html": "me",
+    "me_revoke.html": "me",
+    "problem.html": "",
+}
+"""Under which link a page stands; the others stand under keys."""
+
+
+def _around(visitor: Visitor, name: str) -> Context:
     """What the frame of each page shows."""
     return {
         "me": visitor.key,
         "csrf": visitor.csrf,
+        "nav": [(name, path, word) for name, path, word, call in _NAV if visitor.may("GET", call)],
+        "at": _AT.get(name, "keys"),
+        "types": visitor.desk.policy.resource_names,
         "sees_keys": visitor.may("GET", LIST),
         "may_mint": visitor.may("POST", LIST),
         "may_judge": visitor.may("POST", JUDGE),

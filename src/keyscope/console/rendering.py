@@ -10,6 +10,7 @@ from keyscope import __version__
 from keyscope.console import words
 from keyscope.console.statics import Statics
 from keyscope.model.key import NEVER_MS
+from keyscope.model.scope import Grant, Level
 from keyscope.wire.problem import Header
 
 POLICY = (
@@ -47,7 +48,12 @@ class Templates:
             moment=words.moment, iso=words.iso, span=words.span, relative=words.relative, listed=words.listed
         )
         self._environment.globals["count"] = words.count
+        self._environment.tests["reached_by"] = _is_reached
 
     def render(self, name: str, context: dict[str, Any]) -> bytes:
         """The page as UTF-8."""
         return self._environment.get_template(name).render(context).encode()
+
+
+def _is_reached(resource: str, grant: Grant) -> bool:
+    return grant.level(resource) is not Level.NONE
