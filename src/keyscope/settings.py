@@ -83,6 +83,7 @@ class Settings(Struct, frozen=True):
     console: bool
     console_idle_s: float
     console_session_s: float
+    audit: bool
     log_level: str
     public_url: str | None
     upstream_key: Secret | None
@@ -231,6 +232,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("console", "yes", _yes_or_no, "Answer browsers at /keyscope/console."),
     Setting("console_idle_s", "1800", _seconds(1, 86_400), "Life of a console session without a request, in seconds."),
     Setting("console_session_s", "28800", _seconds(1, 604_800), "Longest life of a console session, in seconds."),
+    Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
     Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),

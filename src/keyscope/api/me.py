@@ -11,10 +11,11 @@ from keyscope.api.replies.asked import Explained, Me, OperationList, me_view
 from keyscope.authority.explain import Explanation, explain
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.operation import Operation
-from keyscope.wire.target import METHODS, matched_method, split_target
+from keyscope.wire.asked import ASKABLE, asked_call
+from keyscope.wire.target import matched_method
 
 _CAN = [
-    parameter("method", "The HTTP method.", {"type": "string", "enum": sorted(METHODS)}, required=True),
+    parameter("method", "The HTTP method.", {"type": "string", "enum": sorted(ASKABLE)}, required=True),
     parameter("path", "The path, as it would be sent, query allowed.", {"type": "string"}, required=True),
 ]
 
@@ -63,11 +64,11 @@ class MeRoutes:
 
 def _asked(request: Request) -> tuple[str, str]:
     method, target = one(request, "method"), one(request, "path")
-    if method not in METHODS:
-        raise BadRequest("method", [Fault("query.method", f"use one of {', '.join(sorted(METHODS))}")])
+    if method not in ASKABLE:
+        raise BadRequest("method", [Fault("query.method", f"use one of {', '.join(sorted(ASKABLE))}")])
     if not target:
         raise BadRequest("path", [Fault("query.path", "give the path of the call")])
-    return method, split_target(target.encode())[0]
+    return method, asked_call(method, target)[1]
 
 
 def explained_view(explained: Explanation) -> dict[str, object]:
