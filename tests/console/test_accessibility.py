@@ -19,9 +19,7 @@ def forest(live: Live) -> Forest:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_no_page_has_a_serious_fault_or_is_wider_than_the_screen(
-    browser: Browser, live: Live, forest: Forest, look: str
-) -> None:
+def test_no_page_has_a_serious_fault_or_is_too_wide(browser: Browser, live: Live, forest: Forest, look: str) -> None:
     faults: dict[str, list[str]] = {}
     with visiting(browser, live, look) as visit:
         visit.go("/sign-in")

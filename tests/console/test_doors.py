@@ -163,12 +163,8 @@ def test_the_own_origin_with_a_foreign_site_is_foreign(live: Live, guest: Guest)
 def test_other_bodies_than_a_form_are_refused(live: Live, guest: Guest) -> None:
     guest.sign_in(live.first)
     own = {"origin": guest.origin}
-    for kind, content in (
-        ("application/json", b"{}"),
-        ("multipart/form-data; boundary=x", b""),
-        ("text/plain", b"a=b"),
-    ):
-        answer = guest.http.post(f"{ROOT}/sign-out", content=content, headers={"content-type": kind, **own})
+    for kind in ("application/json", "multipart/form-data; boundary=x", "text/plain"):
+        answer = guest.http.post(f"{ROOT}/sign-out", content=b"a=b", headers={"content-type": kind, **own})
         assert answer.status_code == 400
     assert is_in(guest)
 

@@ -71,9 +71,7 @@ def test_no_text_of_others_runs_or_loads_anything(browser: Browser, live: Live) 
 
 
 @requires_program("chromium")
-def test_the_console_is_shown_in_no_frame(
-    browser: Browser, live: Live, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_console_is_shown_in_no_frame(browser: Browser, live: Live) -> None:
     page = browser.new_page()
     frame = f'<iframe src="{live.url}/keyscope/console/sign-in"></iframe>'
     page.set_content(frame)

@@ -12,7 +12,9 @@ from keyscope.console import cookie
 from keyscope.console.kit import TOKEN_FIELD, Kit, page, redirect
 from keyscope.console.visitor import SignedOut
 from keyscope.errors import DerivedKey, InvalidToken, KeyscopeError
+from keyscope.gate.admit import attempt_of
 from keyscope.model.key import Lineage
+from keyscope.wire.call import Call
 
 _NEXT = re.compile(r"(?:/[\w\-/]*)?(?:\?[\w\-=&.%+:]*)?", re.ASCII)
 """Below the console, so that nobody is led elsewhere, and of characters that no header can be broken with."""
@@ -40,7 +42,7 @@ class EntrancePages:
     async def sign_in(self, request: Request) -> Response:
         form = await self._kit.form(request)
         try:
-            lineage = self._live(form.get("key", "").strip(), call_of(request).peer)
+            lineage = self._live(form.get("key", "").strip(), call_of(request))
         except (InvalidToken, DerivedKey) as error:
             return await self._form(request, error, 403)
         before = cookie.read(call_of(request).headers, self._kit.secure)
@@ -52,8 +54,8 @@ class EntrancePages:
         await in_thread(lambda: self._kit.sessions.end(visitor.session))
         return redirect("/sign-in", cookie.take(self._kit.secure))
 
-    def _live(self, text: str, peer: str) -> Lineage:
-        lineage = self._kit.desk.verifier.live(text.encode(), peer)
+    def _live(self, text: str, call: Call) -> Lineage:
+        lineage = self._kit.desk.verifier.live(text.encode(), attempt_of(call))
         if lineage.derived:
             raise DerivedKey("sign-in")
         return lineage

@@ -26,6 +26,7 @@ class OwnKeyPages:
 
     async def show(self, request: Request) -> Response:
         visitor = await self._kit.visitor(request)
+        visitor.require("GET", "/keyscope/me")
         return await self._kit.page(visitor, "me.html", lambda: self._context(visitor))
 
     async def ask(self, request: Request) -> Response:

@@ -11,16 +11,17 @@ from hmac import compare_digest
 from msgspec import Struct
 from starlette.requests import Request
 
-from keyscope.api.caller import Desk, call_of, in_thread, request_id
+from keyscope.api.caller import Desk, call_of, in_thread
 from keyscope.authority.ports import Session
 from keyscope.authority.sessions import Sessions
+from keyscope.authority.trail import Attempt
 from keyscope.console import cookie
 from keyscope.errors import CrossSite
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.event import Origin
 from keyscope.model.key import Key, Lineage, State
-from keyscope.wire.call import peer_of
+from keyscope.wire.call import peer_of, request_id
 
 
 class SignedOut(Exception):
@@ -71,10 +72,13 @@ class Visitor(Struct, frozen=True):
         return self.key.is_standard or self.key.id in target.ids
 
     def require(self, method: str, path: str) -> None:
-        """Raise Denied unless the key covers this call of the API."""
+        """Raise Denied unless the key covers this call of the API. Goes into the record as the call itself would."""
         decision = self._decide(method, path)
         if isinstance(decision, Deny):
+            attempt = Attempt(method=method, path=path, peer=self.origin.peer, request_id=self.origin.request_id)
+            self.desk.verifier.note_denied(decision, attempt)
             raise Denied(decision, method, path)
+        self.desk.verifier.note_use(decision)
 
     def check_token(self, token: str | None) -> None:
         """Raise CrossSite unless a form carries the session's token."""
@@ -100,5 +104,4 @@ async def find_visitor(request: Request, desk: Desk, sessions: Sessions, *, secu
     now_ms = desk.clock.now_ms()
     if session is None or lineage is None or lineage.state_at(now_ms) is not State.ACTIVE:
         raise SignedOut(had_one=True)
-    desk.verifier.used[lineage.key.id] = now_ms
-    return Visitor(desk, session, lineage, Origin(lineage.chain, peer_of(request.scope), request_id(call)))
+    return Visitor(desk, session, lineage, Origin(lineage.chain, peer_of(request.scope), request_id(call.headers)))
