@@ -5,8 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import sync_playwright
+
 from tests.console.browsing import visiting
 from tests.console.forest import Forest
 from tests.live import Live
@@ -15,7 +17,7 @@ from tests.recorder import Recorder
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _RECORDED_S = 3
-_SMALL = {"viewport": {"width": 1160, "height": 740}}
+_SMALL: dict[str, Any] = {"viewport": {"width": 1160, "height": 740}}
 
 
 def draw(live: Live, forest: Forest) -> None:
