@@ -63,6 +63,7 @@ class KeyView(_Reply):
     rotated_at_ms: int | None
     dead_uses: int
     dead_used_at_ms: int | None
+    leaked_at_ms: int | None
 
 
 class ApiKeyView(KeyView):
@@ -150,6 +151,20 @@ class RestrictedKeyTree(_Reply):
     descendants: list[NodeView]
     has_more: bool
     total_count: int
+
+
+class LeakTaken(_Reply):
+    """What came of a leaked key. ``id`` is null for a text that was never a key of this account."""
+
+    id: str | None
+    derived_id: str | None
+    ended: Literal["key", "earlier_secret", "derived_key"] | None
+
+
+class LeaksTaken(_Reply):
+    """In the order of the report."""
+
+    results: list[LeakTaken]
 
 
 class Ended(_Reply):
@@ -351,6 +366,7 @@ def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
         "rotated_at_ms": key.rotated_at_ms,
         "dead_uses": detail.dead_uses.uses if detail.dead_uses is not None else 0,
         "dead_used_at_ms": detail.dead_uses.last_at_ms if detail.dead_uses is not None else None,
+        "leaked_at_ms": detail.leaked_at_ms,
     }
     if not key.is_standard:
         view["scopes"] = scope_views(key.scopes)

@@ -76,11 +76,11 @@ class VerifyRoutes:
         return results
 
     def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, peer: str) -> dict[str, object]:
-        lineage = self._find(asked.key, account_id, peer)
+        lineage = self._find(asked, account_id, peer)
         if lineage is None:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
         decision = self._judge(lineage, self._needs(*call, asked.body, scopes_of(asked.scopes)))
-        if isinstance(decision, Allow):
+        if isinstance(decision, Allow) and asked.counts:
             self._desk.verifier.note_use(decision)
         return {**_verified(lineage, decision, *call), "judged_by_body": self._is_judged_by_body(lineage, *call)}
 
@@ -89,10 +89,10 @@ class VerifyRoutes:
         route = self._desk.verifier.route(method, path) if method else None
         return route is not None and bool(route.conditions) and lineage.grant is not None
 
-    def _find(self, text: str, account_id: str, peer: str) -> Lineage | None:
+    def _find(self, asked: VerifyKey, account_id: str, peer: str) -> Lineage | None:
         """The key, if it is live and of this account."""
         try:
-            lineage = self._desk.verifier.live(text.encode("utf-8"), peer)
+            lineage = self._desk.verifier.live(asked.key.encode("utf-8"), peer, counts=asked.counts)
         except InvalidToken:
             return None
         return lineage if lineage.key.account_id == account_id else None

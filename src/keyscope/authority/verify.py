@@ -89,12 +89,16 @@ class Verifier:
         """Judge a call whose route and needed scopes are known."""
         return decide(lineage, Access(route, needs, self._now_ms()))
 
-    def live(self, token: bytes, peer: str | None = None) -> Lineage:
-        """The key, if it is active now. Raises InvalidToken otherwise. ``peer`` is who showed it, for the record."""
+    def live(self, token: bytes, peer: str | None = None, *, counts: bool = True) -> Lineage:
+        """The key, if it is active now. Raises InvalidToken otherwise.
+
+        ``peer`` is who showed it, for the record of uses of dead keys; nothing is recorded unless it ``counts``.
+        """
         lineage = self.find(token)
         now_ms = self._now_ms()
         if lineage.stopped or now_ms >= lineage.expires_at_ms:
-            self.dead.note(lineage, now_ms, peer)
+            if counts:
+                self.dead.note(lineage, now_ms, peer)
             raise InvalidToken("the key is not active")
         return lineage
 

@@ -21,6 +21,7 @@ from keyscope.authority.ports import (
     Reader,
     Selector,
     StoredEvent,
+    StoredLeak,
     StoredReply,
     Writer,
 )
@@ -49,6 +50,7 @@ class _Content:
         self.revoked_derived: dict[tuple[str, str], int] = {}
         self.dead_uses: dict[str, DeadUses] = {}
         self.rules: dict[str, bytes] = {}
+        self.leaks: dict[bytes, StoredLeak] = {}
 
 
 class MemoryReader:
@@ -133,6 +135,12 @@ class MemoryReader:
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any((key_id, link_id) in self._content.revoked_derived for link_id in link_ids)
 
+    def leak(self, digest: bytes) -> StoredLeak | None:
+        return self._content.leaks.get(digest)
+
+    def leaked_ms(self, key_id: str) -> int | None:
+        return max((leak.at_ms for leak in self._content.leaks.values() if leak.key_id == key_id), default=None)
+
     def rules(self, account_id: str) -> bytes:
         return self._content.rules.get(account_id, b"{}")
 
@@ -195,6 +203,12 @@ class MemoryWriter(MemoryReader):
     def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
         if (key_id, link_id) not in self._content.revoked_derived:
             self._set(self._content.revoked_derived, (key_id, link_id), at_ms)
+
+    def put_leak(self, leak: StoredLeak) -> None:
+        if leak.key_id not in self._content.keys:
+            raise KeyError(leak.key_id)
+        first = self._content.leaks.get(leak.digest, leak)
+        self._set(self._content.leaks, leak.digest, msgspec.structs.replace(first, revoked=leak.revoked))
 
     def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
         for key_id, new in uses.items():
