@@ -23,7 +23,7 @@ from keyscope.api.keys import KeyRoutes
 from keyscope.api.leaks import GITHUB, LeakRoutes
 from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
-from keyscope.api.replies import Problem
+from keyscope.api.replies.service import Problem
 from keyscope.api.rules import RuleRoutes
 from keyscope.api.service import ServiceRoutes
 from keyscope.api.verify import VerifyRoutes

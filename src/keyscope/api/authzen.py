@@ -32,11 +32,11 @@ from keyscope.api.plain import (
 from keyscope.errors import BadRequest, Fault, KeyscopeError
 from keyscope.model.body import Json
 from keyscope.wire.asgi import Receive
+from keyscope.wire.asked import ASKABLE
 from keyscope.wire.call import Call
 from keyscope.wire.codec import decode_strict
 from keyscope.wire.own import CONFIGURATION
 from keyscope.wire.problem import Answer, Header
-from keyscope.wire.target import METHODS
 
 _BASE = "/keyscope/access/v1"
 EVALUATION = f"{_BASE}/evaluation"
@@ -100,7 +100,7 @@ class AccessRoutes:
         subject, resource = entity(body, "subject", "type", "id"), entity(body, "resource", "type", "id")
         check_context(body)
         kind, name = str(resource["type"]), str(resource["id"])
-        names = sorted(METHODS) if kind == ROUTE else [*self._evaluator.operations]
+        names = sorted(ASKABLE) if kind == ROUTE else [*self._evaluator.operations]
         questions = [ask(subject, action, kind, name, resource.get("properties")) for action in names]
         found = [asked.action for asked in questions if self._evaluator.allows(account_id, asked)]
         return _page(body, [{"name": name} for name in found])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api import replies
 from keyscope.api.caller import Desk, admitted, in_thread, json_reply, read
 from keyscope.api.documented import BODY, responses
+from keyscope.api.replies.ending import Ended, KeysEnded, ended_view
 from keyscope.api.requests import EndKeys, RevokeKey
 from keyscope.authority.ports import Selector
 
@@ -21,9 +21,9 @@ class EndingRoutes:
         add = self.router.add_api_route
         add("/panic", self.panic, methods=["POST"], operation_id="endKeys",
             openapi_extra=BODY(EndKeys, required=True),
-            responses=responses(replies.KeysEnded, 400, 401, 403, 404, 413, 415))  # fmt: skip
+            responses=responses(KeysEnded, 400, 401, 403, 404, 413, 415))  # fmt: skip
         add("/me/revoke", self.revoke_me, methods=["POST"], operation_id="revokeMe", openapi_extra=BODY(RevokeKey),
-            responses=responses(replies.Ended, 400, 401, 413, 415))  # fmt: skip
+            responses=responses(Ended, 400, 401, 413, 415))  # fmt: skip
 
     async def panic(self, request: Request) -> Response:
         """Revoke every key that a selector means; with ``dry_run`` only list them. Standard keys only."""
@@ -34,7 +34,7 @@ class EndingRoutes:
         ended = await in_thread(
             lambda: end(caller.lineage, selector, asked.reason, caller.origin, dry_run=asked.dry_run)
         )
-        return json_reply(replies.ended_view(ended, asked.dry_run))
+        return json_reply(ended_view(ended, asked.dry_run))
 
     async def revoke_me(self, request: Request) -> Response:
         """Revoke the calling key, with nothing but itself. A derived key ends alone, with what was derived from it."""

@@ -20,7 +20,9 @@ from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Deny
 from keyscope.model.operation import Operation, Route
 from keyscope.model.scope import Scope
-from keyscope.wire.target import METHODS, canonical_path, matched_method, split_target
+from keyscope.policy.tools import METHOD as MCP
+from keyscope.wire.asked import ASKABLE, asked_call
+from keyscope.wire.target import canonical_path, matched_method
 
 KEY, ROUTE, OPERATION = "key", "route", "operation"
 
@@ -129,7 +131,7 @@ class Evaluator:
         return self._verifier.judge(lineage, target.route, target.needs), target
 
     def _target(self, asked: Question) -> _Target | str:
-        if asked.action in METHODS:
+        if asked.action in ASKABLE:
             return self._by_method(asked)
         operation = self.operations.get(asked.action)
         return self._by_operation(operation, asked) if operation is not None else "unknown_action"
@@ -157,17 +159,17 @@ class Evaluator:
 
     def _call(self, method: str, target: str, asked: Question) -> _Target | str:
         try:
-            path = _path(target)
+            path = _path(method, target)
         except BadTarget:
             return "invalid_target"
         route = self._verifier.route(matched_method(method), path)
         return _Target(method, path, route, _needs(route, asked.properties) if route is not None else ())
 
 
-def _path(target: str) -> str:
+def _path(method: str, target: str) -> str:
     """A canonical path, or a template of one, whose ``{…}`` segments match as any other text would."""
-    if "{" not in target:
-        return split_target(target.encode())[0]
+    if "{" not in target or method == MCP:
+        return asked_call(method, target)[1]
     canonical_path(_PARAMETER.sub("x", target).encode())
     return target
 

@@ -6,10 +6,18 @@ from fastapi import Request
 from fastapi.responses import Response
 from msgspec import UNSET
 
-from keyscope.api import replies, requests
+from keyscope.api import requests
 from keyscope.api.caller import Caller, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
 from keyscope.api.documented import BODY, LIST_PARAMETERS, responses
 from keyscope.api.kinds import VIEWS, KindRoutes, Models
+from keyscope.api.replies.keys import (
+    ApiKeyCreated,
+    ApiKeyList,
+    RestrictedKeyCreated,
+    RestrictedKeyList,
+    key_view,
+    render_created,
+)
 from keyscope.authority.lifecycle import Change
 from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
@@ -24,8 +32,8 @@ DEFAULT_LIMIT = 20
 
 _CREATES = {Kind.RESTRICTED: requests.CreateRestrictedKey, Kind.STANDARD: requests.CreateApiKey}
 _UPDATES = {Kind.RESTRICTED: requests.UpdateRestrictedKey, Kind.STANDARD: requests.UpdateApiKey}
-_CREATED: Models = {Kind.RESTRICTED: replies.RestrictedKeyCreated, Kind.STANDARD: replies.ApiKeyCreated}
-_LISTS: Models = {Kind.RESTRICTED: replies.RestrictedKeyList, Kind.STANDARD: replies.ApiKeyList}
+_CREATED: Models = {Kind.RESTRICTED: RestrictedKeyCreated, Kind.STANDARD: ApiKeyCreated}
+_LISTS: Models = {Kind.RESTRICTED: RestrictedKeyList, Kind.STANDARD: ApiKeyList}
 _MEMBER = {Kind.RESTRICTED: "restricted_keys", Kind.STANDARD: "api_keys"}
 
 
@@ -53,9 +61,7 @@ class KeyRoutes(KindRoutes):
         wanted = Wanted(kind=self._kind, name=asked.name, scopes=scopes, expires_at_ms=asked.expires_at_ms)
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
-        return json_reply(
-            await in_thread(lambda: mint(caller.lineage, wanted, caller.origin, replies.render_created, repeat))
-        )
+        return json_reply(await in_thread(lambda: mint(caller.lineage, wanted, caller.origin, render_created, repeat)))
 
     def _scopes(self, asked: requests.CreateApiKey) -> tuple[Scope, ...]:
         if not isinstance(asked, requests.CreateRestrictedKey):
@@ -72,7 +78,7 @@ class KeyRoutes(KindRoutes):
         counted = one(request, "include_total_count", "true") != "false"
         return json_reply(
             {
-                _MEMBER[self._kind]: [replies.key_view(detail, query.now_ms) for detail in details],
+                _MEMBER[self._kind]: [key_view(detail, query.now_ms) for detail in details],
                 "has_more": page.has_more,
                 "total_count": page.total if counted else None,
             }
@@ -83,7 +89,7 @@ class KeyRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         account_id = caller.lineage.key.account_id
         detail = await in_thread(lambda: self._desk.lifecycle.describe(account_id, self._kind, key_id))
-        return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
+        return json_reply(key_view(detail, self._desk.clock.now_ms()))
 
     async def update(self, request: Request, key_id: str) -> Response:
         """Rename a key, change its scopes, shorten or extend its life, within what its parent has."""
@@ -92,7 +98,7 @@ class KeyRoutes(KindRoutes):
         change = _change(asked)
         update = self._desk.lifecycle.update
         detail = await in_thread(lambda: update(caller.lineage, self._kind, key_id, change, caller.origin))
-        return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
+        return json_reply(key_view(detail, self._desk.clock.now_ms()))
 
     def _query(self, request: Request, caller: Caller) -> KeyQuery:
         faults: list[Fault] = []

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from keyscope.api import replies
 from keyscope.api.caller import Desk
+from keyscope.api.replies.keys import ApiKeyView, RestrictedKeyView
 from keyscope.model.token import Kind
 
 Models = Mapping[Kind, type[BaseModel]]
 
-VIEWS: Models = {Kind.RESTRICTED: replies.RestrictedKeyView, Kind.STANDARD: replies.ApiKeyView}
+VIEWS: Models = {Kind.RESTRICTED: RestrictedKeyView, Kind.STANDARD: ApiKeyView}
 """A key as described."""
 
 _WORD = {Kind.RESTRICTED: "RestrictedKey", Kind.STANDARD: "APIKey"}

@@ -9,11 +9,10 @@ from hashlib import sha256
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, RootModel
 
-from keyscope.api import replies
 from keyscope.api.caller import Desk, admitted, call_of, give_way, in_thread, json_reply, read, request_id
 from keyscope.api.documented import BODY, refusals, responses
+from keyscope.api.replies.leaks import FeedbackList, LeaksTaken, leak_view
 from keyscope.api.requests import ReportLeaks
 from keyscope.authority.leaks import Ended, Policy, Reported
 from keyscope.errors import InvalidToken, NotFound, TooManyReports
@@ -33,18 +32,6 @@ AT_ONCE = 8
 _BY_OWNER = Policy("report", revoke=True, once=False)
 
 
-class Feedback(BaseModel):
-    """Whether a token is one of ours; ``token_hash`` is the SHA-256 of its text in hexadecimal."""
-
-    token_hash: str
-    token_type: str
-    label: str
-
-
-class FeedbackList(RootModel[list[Feedback]]):
-    """GitHub's form of feedback."""
-
-
 class LeakRoutes:
     """``/keyscope/leaks`` and ``/keyscope/leaks/github``. ``keys`` None: GitHub's reports are not taken."""
 
@@ -57,7 +44,7 @@ class LeakRoutes:
         add = self.router.add_api_route
         add("/keyscope/leaks", self.report, methods=["POST"], operation_id="reportLeaks",
             openapi_extra=BODY(ReportLeaks, required=True),
-            responses=responses(replies.LeaksTaken, 400, 401, 403, 413, 415))  # fmt: skip
+            responses=responses(LeaksTaken, 400, 401, 403, 413, 415))  # fmt: skip
         add(GITHUB, self.github, methods=["POST"], operation_id="reportLeaksFromGitHub",
             openapi_extra={"parameters": [_header(IDENTIFIER), _header(SIGNATURE)], **_MATCHES},
             responses={200: {"model": FeedbackList}, **refusals(400, 404, 413)})  # fmt: skip
@@ -71,7 +58,7 @@ class LeakRoutes:
         own = [lineage if lineage and lineage.key.account_id == account_id else None for lineage in found]
         reports = [_reported(lineage, leak.key, leak.where) for lineage, leak in zip(own, asked.leaks, strict=True)]
         ended = await self._take(reports, _BY_OWNER, caller.origin)
-        return json_reply({"results": [_result(*pair) for pair in zip(own, ended, strict=True)]})
+        return json_reply({"results": [leak_view(*pair) for pair in zip(own, ended, strict=True)]})
 
     async def github(self, request: Request) -> Response:
         """Take a report of GitHub's secret scanning. It needs no key: GitHub's signature is checked."""
@@ -129,13 +116,6 @@ def _reported(lineage: Lineage | None, text: str, where: str | None) -> Reported
     if lineage is None:
         return None
     return Reported(lineage, sha256(text.encode()).digest(), redacted(where) if where else None)
-
-
-def _result(lineage: Lineage | None, ended: Ended | None) -> dict[str, object]:
-    if lineage is None:
-        return {"id": None, "derived_id": None, "ended": None}
-    derived = lineage.derived[-1] if lineage.derived else None
-    return {"id": lineage.key.id, "derived_id": derived, "ended": ended}
 
 
 def _header(name: bytes) -> dict[str, object]:

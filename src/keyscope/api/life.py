@@ -5,17 +5,28 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import Response
 
-from keyscope.api import replies, requests
+from keyscope.api import requests
 from keyscope.api.caller import admitted, call_of, in_thread, json_reply, number, one, read, repeatable
 from keyscope.api.documented import BODY, TREE_PARAMETERS, responses
 from keyscope.api.kinds import VIEWS, KindRoutes, Models
+from keyscope.api.replies.ending import DerivedRevoked
+from keyscope.api.replies.keys import (
+    ApiKeyRevoked,
+    ApiKeyRotated,
+    RestrictedKeyRevoked,
+    RestrictedKeyRotated,
+    key_view,
+    render_rotated,
+    revoked_view,
+)
+from keyscope.api.replies.tree import ApiKeyTree, RestrictedKeyTree, tree_view
 from keyscope.authority.tree import tree
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.token import Kind
 
-_REVOKED: Models = {Kind.RESTRICTED: replies.RestrictedKeyRevoked, Kind.STANDARD: replies.ApiKeyRevoked}
-_ROTATED: Models = {Kind.RESTRICTED: replies.RestrictedKeyRotated, Kind.STANDARD: replies.ApiKeyRotated}
-_TREES: Models = {Kind.RESTRICTED: replies.RestrictedKeyTree, Kind.STANDARD: replies.ApiKeyTree}
+_REVOKED: Models = {Kind.RESTRICTED: RestrictedKeyRevoked, Kind.STANDARD: ApiKeyRevoked}
+_ROTATED: Models = {Kind.RESTRICTED: RestrictedKeyRotated, Kind.STANDARD: ApiKeyRotated}
+_TREES: Models = {Kind.RESTRICTED: RestrictedKeyTree, Kind.STANDARD: ApiKeyTree}
 _PAGE = 5000
 
 
@@ -40,7 +51,7 @@ class LifeRoutes(KindRoutes):
             responses=responses(_TREES[kind], 400, 401, 403, 404))  # fmt: skip
         add("/{key_id}/derived/{derived_id}/revoke", self.revoke_derived, methods=["POST"],
             operation_id=f"revokeDerived{word}", openapi_extra=reason,
-            responses=responses(replies.DerivedRevoked, *usual))  # fmt: skip
+            responses=responses(DerivedRevoked, *usual))  # fmt: skip
 
     async def revoke(self, request: Request, key_id: str) -> Response:
         """Revoke a key and everything that it minted. Once this has answered, the gate accepts none of them."""
@@ -48,7 +59,7 @@ class LifeRoutes(KindRoutes):
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         revoke = self._desk.lifecycle.revoke
         revoked = await in_thread(lambda: revoke(caller.lineage, self._kind, key_id, asked.reason, caller.origin))
-        return json_reply(replies.revoked_view(revoked, self._desk.clock.now_ms()))
+        return json_reply(revoked_view(revoked, self._desk.clock.now_ms()))
 
     async def undelete(self, request: Request, key_id: str) -> Response:
         """Bring back a revoked key, and what died with it, while the settings still allow it. Standard keys only."""
@@ -56,7 +67,7 @@ class LifeRoutes(KindRoutes):
         await read(request, self._desk, requests.Nothing)
         undelete = self._desk.lifecycle.undelete
         detail = await in_thread(lambda: undelete(caller.lineage, self._kind, key_id, caller.origin))
-        return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
+        return json_reply(key_view(detail, self._desk.clock.now_ms()))
 
     async def suspend(self, request: Request, key_id: str) -> Response:
         """Stop a key, and everything that it minted, until it is resumed."""
@@ -64,7 +75,7 @@ class LifeRoutes(KindRoutes):
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         suspend = self._desk.lifecycle.suspend
         detail = await in_thread(lambda: suspend(caller.lineage, self._kind, key_id, asked.reason, caller.origin))
-        return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
+        return json_reply(key_view(detail, self._desk.clock.now_ms()))
 
     async def resume(self, request: Request, key_id: str) -> Response:
         """End a suspension. Standard keys only."""
@@ -72,7 +83,7 @@ class LifeRoutes(KindRoutes):
         await read(request, self._desk, requests.Nothing)
         resume = self._desk.lifecycle.resume
         detail = await in_thread(lambda: resume(caller.lineage, self._kind, key_id, caller.origin))
-        return json_reply(replies.key_view(detail, self._desk.clock.now_ms()))
+        return json_reply(key_view(detail, self._desk.clock.now_ms()))
 
     async def rotate(self, request: Request, key_id: str) -> Response:
         """Give a key a new secret, shown here and never again. The old one works for ``overlap_ms`` more."""
@@ -82,9 +93,7 @@ class LifeRoutes(KindRoutes):
         rotate, overlap_ms = self._desk.rotation.rotate, asked.overlap_ms
         return json_reply(
             await in_thread(
-                lambda: rotate(
-                    caller.lineage, self._kind, key_id, overlap_ms, caller.origin, replies.render_rotated, repeat
-                )
+                lambda: rotate(caller.lineage, self._kind, key_id, overlap_ms, caller.origin, render_rotated, repeat)
             )
         )
 
@@ -98,7 +107,7 @@ class LifeRoutes(KindRoutes):
             raise BadRequest("query", faults)
         store, account_id = self._desk.store, caller.lineage.key.account_id
         found = await in_thread(lambda: tree(store, account_id, self._kind, key_id, limit, after))
-        return json_reply(replies.tree_view(found, self._desk.clock.now_ms()))
+        return json_reply(tree_view(found, self._desk.clock.now_ms()))
 
     async def revoke_derived(self, request: Request, key_id: str, derived_id: str) -> Response:
         """Revoke one key that was derived from this one, and what was derived from it, before it expires."""

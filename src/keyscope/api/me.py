@@ -5,16 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api import replies
 from keyscope.api.caller import Caller, Desk, admitted, json_reply, one
 from keyscope.api.documented import parameter, responses
+from keyscope.api.replies.asked import Explained, Me, OperationList, me_view
 from keyscope.authority.explain import Explanation, explain
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.operation import Operation
-from keyscope.wire.target import METHODS, matched_method, split_target
+from keyscope.wire.asked import ASKABLE, asked_call
+from keyscope.wire.target import matched_method
 
 _CAN = [
-    parameter("method", "The HTTP method.", {"type": "string", "enum": sorted(METHODS)}, required=True),
+    parameter("method", "The HTTP method.", {"type": "string", "enum": sorted(ASKABLE)}, required=True),
     parameter("path", "The path, as it would be sent, query allowed.", {"type": "string"}, required=True),
 ]
 
@@ -26,15 +27,15 @@ class MeRoutes:
         self._desk = desk
         self.router = APIRouter(prefix="/keyscope", tags=["keyscope"])
         add = self.router.add_api_route
-        add("/me", self.me, methods=["GET"], operation_id="describeMe", responses=responses(replies.Me, 401))
+        add("/me", self.me, methods=["GET"], operation_id="describeMe", responses=responses(Me, 401))
         add("/can", self.can, methods=["GET"], operation_id="canI", openapi_extra={"parameters": _CAN},
-            responses=responses(replies.Explained, 400, 401))  # fmt: skip
+            responses=responses(Explained, 400, 401))  # fmt: skip
         add("/operations", self.operations, methods=["GET"], operation_id="listOperations",
-            responses=responses(replies.OperationList, 401))  # fmt: skip
+            responses=responses(OperationList, 401))  # fmt: skip
 
     async def me(self, request: Request) -> Response:
         """What the calling key is and may do."""
-        return json_reply(replies.me_view(admitted(request, self._desk).lineage))
+        return json_reply(me_view(admitted(request, self._desk).lineage))
 
     async def can(self, request: Request) -> Response:
         """Whether the calling key may make a call, in the words of the 403. Conditions on the body are listed apart."""
@@ -63,11 +64,11 @@ class MeRoutes:
 
 def _asked(request: Request) -> tuple[str, str]:
     method, target = one(request, "method"), one(request, "path")
-    if method not in METHODS:
-        raise BadRequest("method", [Fault("query.method", f"use one of {', '.join(sorted(METHODS))}")])
+    if method not in ASKABLE:
+        raise BadRequest("method", [Fault("query.method", f"use one of {', '.join(sorted(ASKABLE))}")])
     if not target:
         raise BadRequest("path", [Fault("query.path", "give the path of the call")])
-    return method, split_target(target.encode())[0]
+    return method, asked_call(method, target)[1]
 
 
 def explained_view(explained: Explanation) -> dict[str, object]:

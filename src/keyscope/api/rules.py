@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api import replies
 from keyscope.api.caller import Desk, admitted, in_thread, json_reply, read
 from keyscope.api.documented import BODY, responses
+from keyscope.api.replies.rules import PresetList, Remarks, RulesView, remark_views, rules_view
+from keyscope.api.replies.shape import scope_views
 from keyscope.api.requests import LintScopes, ReplaceRules, scopes_of
 from keyscope.authority.rules import Rules
 from keyscope.policy.advice import preset_scopes
@@ -22,28 +23,28 @@ class RuleRoutes:
         self.router = APIRouter(prefix="/keyscope", tags=["keyscope"])
         add = self.router.add_api_route
         add("/rules", self.get, methods=["GET"], operation_id="getRules",
-            responses=responses(replies.RulesView, 401, 403))  # fmt: skip
+            responses=responses(RulesView, 401, 403))  # fmt: skip
         add("/rules", self.replace, methods=["POST"], operation_id="replaceRules",
             openapi_extra=BODY(ReplaceRules, required=True),
-            responses=responses(replies.RulesView, 400, 401, 403, 413, 415))  # fmt: skip
+            responses=responses(RulesView, 400, 401, 403, 413, 415))  # fmt: skip
         add("/presets", self.presets, methods=["GET"], operation_id="listPresets",
-            responses=responses(replies.PresetList, 401))  # fmt: skip
+            responses=responses(PresetList, 401))  # fmt: skip
         add("/lint", self.lint, methods=["POST"], operation_id="lintScopes",
             openapi_extra=BODY(LintScopes, required=True),
-            responses=responses(replies.Remarks, 400, 401, 413, 415))  # fmt: skip
+            responses=responses(Remarks, 400, 401, 413, 415))  # fmt: skip
 
     async def get(self, request: Request) -> Response:
         """What the account asks of its keys."""
         caller = admitted(request, self._desk)
         account_id = caller.lineage.key.account_id
-        return json_reply(replies.rules_view(await in_thread(lambda: self._desk.rules.show(account_id))))
+        return json_reply(rules_view(await in_thread(lambda: self._desk.rules.show(account_id))))
 
     async def replace(self, request: Request) -> Response:
         """Replace all rules of the account. They bind what is minted or changed from then on. Standard keys only."""
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, ReplaceRules)
         rules, replace = _rules(asked), self._desk.rules.replace
-        return json_reply(replies.rules_view(await in_thread(lambda: replace(caller.lineage, rules, caller.origin))))
+        return json_reply(rules_view(await in_thread(lambda: replace(caller.lineage, rules, caller.origin))))
 
     async def presets(self, request: Request) -> Response:
         """The named sets of scopes of the policy, with what there is to think of about each."""
@@ -53,8 +54,8 @@ class RuleRoutes:
             {
                 "name": preset.name,
                 "about": preset.about,
-                "scopes": replies.scope_views(preset.scopes),
-                "remarks": replies.remark_views(remarks(policy, preset.scopes)),
+                "scopes": scope_views(preset.scopes),
+                "remarks": remark_views(remarks(policy, preset.scopes)),
             }
             for preset in policy.presets
         ]
@@ -66,7 +67,7 @@ class RuleRoutes:
         asked, _ = await read(request, self._desk, LintScopes)
         policy = self._desk.policy
         named = preset_scopes(policy.presets, asked.preset) if asked.preset is not None else scopes_of(asked.scopes)
-        return json_reply({"remarks": replies.remark_views(remarks(policy, named))})
+        return json_reply({"remarks": remark_views(remarks(policy, named))})
 
 
 def _rules(asked: ReplaceRules) -> Rules:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse, Response
 
 from keyscope import __version__
-from keyscope.api import replies
 from keyscope.api.caller import Desk, json_reply
 from keyscope.api.documented import responses
+from keyscope.api.replies.service import Health
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -33,8 +33,8 @@ class ServiceRoutes:
         self.router = APIRouter(prefix="/keyscope", tags=["service"])
         add = self.router.add_api_route
         add("/healthz", self.healthz, methods=["GET"], operation_id="health",
-            responses={200: {"model": replies.Health}})  # fmt: skip
-        add("/readyz", self.readyz, methods=["GET"], operation_id="readiness", responses=responses(replies.Health))
+            responses={200: {"model": Health}})  # fmt: skip
+        add("/readyz", self.readyz, methods=["GET"], operation_id="readiness", responses=responses(Health))
         add("/docs", self.docs, methods=["GET"], include_in_schema=False)
 
     async def healthz(self) -> Response:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api import replies
 from keyscope.api.caller import Desk, admitted, call_of, give_way, json_reply
 from keyscope.api.documented import BODY, responses
+from keyscope.api.replies.asked import Verified, VerifiedAll, me_view
 from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
 from keyscope.errors import BadRequest, Fault, InvalidToken
@@ -21,9 +21,9 @@ from keyscope.model.decision import Allow, Decision
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route, strongest
 from keyscope.model.scope import Scope
+from keyscope.wire.asked import ASKABLE, asked_call
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.codec import decode
-from keyscope.wire.target import METHODS, matched_method, split_target
 
 _INVALID: dict[str, object] = {
     "valid": False,
@@ -38,6 +38,8 @@ _INVALID: dict[str, object] = {
     "next": [],
 }
 
+_ASKED_FOR_NO_CALL = Route((), (), ())
+
 
 class VerifyRoutes:
     """``/keyscope/verify``."""
@@ -51,7 +53,7 @@ class VerifyRoutes:
             methods=["POST"],
             operation_id="verifyKey",
             openapi_extra=BODY(VerifyKey, VerifyKeys, required=True),
-            responses=responses(replies.Verified | replies.VerifiedAll, 400, 401, 403, 413, 415),
+            responses=responses(Verified | VerifiedAll, 400, 401, 403, 413, 415),
         )
 
     async def verify(self, request: Request) -> Response:
@@ -79,15 +81,12 @@ class VerifyRoutes:
         lineage = self._find(asked, account_id, peer)
         if lineage is None:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
-        decision = self._judge(lineage, self._needs(*call, asked.body, scopes_of(asked.scopes)))
+        method, path = call
+        route = self._desk.verifier.route(method, path) if method else _ASKED_FOR_NO_CALL
+        decision = self._judge(lineage, _wanted(route, asked.body, scopes_of(asked.scopes)))
         if isinstance(decision, Allow) and asked.counts:
             self._desk.verifier.note_use(decision)
-        return {**_verified(lineage, decision, *call), "judged_by_body": self._is_judged_by_body(lineage, *call)}
-
-    def _is_judged_by_body(self, lineage: Lineage, method: str, path: str) -> bool:
-        """Whether another body could change the answer. A standard key may do everything."""
-        route = self._desk.verifier.route(method, path) if method else None
-        return route is not None and bool(route.conditions) and lineage.grant is not None
+        return {**_verified(lineage, decision, *call), "judged_by_body": _is_judged_by_body(lineage, route)}
 
     def _find(self, asked: VerifyKey, account_id: str, peer: str) -> Lineage | None:
         """The key, if it is live and of this account."""
@@ -97,17 +96,20 @@ class VerifyRoutes:
             return None
         return lineage if lineage.key.account_id == account_id else None
 
-    def _needs(self, method: str, path: str, body: Json, wanted: tuple[Scope, ...]) -> Route | None:
-        """What must be covered: the call's scopes with this body, and the scopes asked for. None: not in the policy."""
-        if not method:
-            return Route((), wanted, ())
-        route = self._desk.verifier.route(method, path)
-        if route is None:
-            return None
-        return Route(route.operations, strongest((*route.needs_with(body), *wanted)), ())
-
     def _judge(self, lineage: Lineage, route: Route | None) -> Decision:
         return self._desk.verifier.judge(lineage, route, route.needs if route is not None else ())
+
+
+def _wanted(route: Route | None, body: Json, scopes: tuple[Scope, ...]) -> Route | None:
+    """What must be covered: the call's scopes with this body, and the scopes asked for. None: not in the policy."""
+    if route is None:
+        return None
+    return Route(route.operations, strongest((*route.needs_with(body), *scopes)), ())
+
+
+def _is_judged_by_body(lineage: Lineage, route: Route | None) -> bool:
+    """Whether another body could change the answer. A standard key may do everything."""
+    return route is not None and bool(route.conditions) and lineage.grant is not None
 
 
 def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:
@@ -121,9 +123,9 @@ def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:
 def _call(asked: VerifyKey) -> tuple[str, str]:
     if asked.method is None or asked.path is None:
         return "", ""
-    if asked.method not in METHODS:
-        raise BadRequest("method", [Fault("$.method", f"use one of {', '.join(sorted(METHODS))}")])
-    return matched_method(asked.method), split_target(asked.path.encode())[0]
+    if asked.method not in ASKABLE:
+        raise BadRequest("method", [Fault("$.method", f"use one of {', '.join(sorted(ASKABLE))}")])
+    return asked_call(asked.method, asked.path)
 
 
 def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> dict[str, object]:
@@ -132,7 +134,7 @@ def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> d
     return {
         "valid": True,
         "allowed": allowed,
-        "key": replies.me_view(lineage),
+        "key": me_view(lineage),
         "chain": list(lineage.chain),
         "operation": explained.operation if method else None,
         "reasons": [reason.value for reason in explained.reasons],

@@ -18,8 +18,8 @@ from keyscope.model.decision import decide
 from keyscope.model.key import Key, Lineage
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
+from keyscope.wire.asked import ASKABLE, asked_call
 from keyscope.wire.codec import decode_strict
-from keyscope.wire.target import METHODS, matched_method, split_target
 
 DENIED = 1
 
@@ -42,7 +42,7 @@ def me(json: bool) -> None:
 
 @click.command()
 @click.argument("key")
-@click.argument("method", type=click.Choice(sorted(METHODS)))
+@click.argument("method", type=click.Choice(sorted(ASKABLE)))
 @click.argument("path")
 @option("--body", type=click.File("rb"), help="A file with the call's JSON body; - for stdin.")
 @option("--scope", "scopes", multiple=True, type=ScopeText(), help="With --offline: what the key would have.")
@@ -96,7 +96,7 @@ def _offline(method: str, path: str, content: bytes | None, scopes: tuple[Scope,
     from keyscope.policy.own import with_own_operations
 
     table = with_own_operations(load(policy)).table()
-    route = table.find(matched_method(method), split_target(path.encode())[0])
+    route = table.find(*asked_call(method, path))
     body = decode_strict(content) if content is not None else None
     needs = route.needs_with(body) if route is not None else ()
     decision = decide(Lineage(_hypothetical(scopes)), Access(route, needs, time.time_ns() // 1_000_000))

@@ -20,6 +20,7 @@ from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
 from keyscope.cli.mcp import mcp
 from keyscope.cli.output import print_error
+from keyscope.cli.plan import plan
 from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
@@ -41,7 +42,7 @@ def root() -> None:
 
 _COMMANDS = (
     *(serve, gate, feed, mcp),
-    *(keys, rules, presets, attenuate, panic, scan),
+    *(keys, plan, rules, presets, attenuate, panic, scan),
     *(me, can, changes, policy, export, doctor, completion),
 )
 for command in _COMMANDS:

@@ -18,7 +18,7 @@ from keyscope.cli.keys import RESTRICTED
 from keyscope.cli.options import Duration
 from keyscope.cli.output import moment, scopes_text
 from keyscope.model.scope import Grant, Level, Scope
-from keyscope.wire.target import METHODS
+from keyscope.wire.asked import ASKABLE
 
 DEFAULT_LIFE = "8h"
 LEVELS = (Level.READ.word, Level.WRITE.word)
@@ -199,7 +199,7 @@ TOOLS: tuple[KeyTool, ...] = (
         about="Ask whether the key that this server works with may make an API call, and which scopes the call needs. "
         "Use it to find the smallest scopes for a new key.",
         properties={
-            "method": {"type": "string", "enum": sorted(METHODS)},
+            "method": {"type": "string", "enum": sorted(ASKABLE)},
             "path": {"type": "string", "description": "The path of the call, like /v1/devboxes."},
         },
         required=("method", "path"),

@@ -1,0 +1,27 @@
+"""Replies about the service itself, and every refusal."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from keyscope.api.replies.shape import Reply
+
+
+class Health(Reply):
+    status: Literal["ok"]
+    version: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, with ``code`` and ``message``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    message: str
