@@ -41,7 +41,7 @@ def scan(
     _search(paths, staged, not no_history, findings)
     found = _judged(findings, offline)
     _print(found, findings, json)
-    live = [one for one in found if one.state is not State.NOT_LIVE]
+    live = [one for one in found if one.state is State.LIVE or (offline and one.state is State.UNKNOWN)]
     if revoke and live:
         _revoke(live, yes)
     if live or findings.troubles:
@@ -71,11 +71,14 @@ def _search(paths: tuple[str, ...], staged: bool, history: bool, findings: Findi
 
 
 def _judged(findings: Findings, offline: bool) -> list[Judged]:
-    """The server is asked only if there is something to ask."""
-    if offline or not findings.leaks:
-        return [Judged(leak) for leak in findings.leaks]
-    with connect() as client:
-        return judged(client, findings.leaks)
+    """The server is asked only if there is something to ask. What it does not say is trouble, and stays unknown."""
+    if findings.leaks and not offline:
+        try:
+            with connect() as client:
+                return judged(client, findings.leaks)
+        except click.ClickException as error:
+            findings.trouble("the server", error.format_message())
+    return [Judged(leak) for leak in findings.leaks]
 
 
 def _revoke(live: list[Judged], yes: bool) -> None:
@@ -89,7 +92,7 @@ def _revoke(live: list[Judged], yes: bool) -> None:
 
 def _print(found: list[Judged], findings: Findings, json: bool) -> None:
     for trouble in findings.troubles:
-        note(f"not looked into: {trouble}")
+        note(f"trouble: {trouble}")
     if json:
         counts = {"files": findings.files, "objects": findings.objects}
         troubles = [{"path": printable(trouble.path), "why": trouble.why} for trouble in findings.troubles]

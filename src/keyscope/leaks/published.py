@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -85,9 +86,10 @@ class PublishedKeys:
 
 async def _fetch(url: str) -> bytes:
     """Raises ClientError, OSError (TimeoutError too) and ValueError."""
-    # A session for each: it is used twice an hour.
+    # All made anew, trusted authorities too: this happens twice an hour.
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context())
     async with (
-        aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, trust_env=False) as session,
         session.get(url, allow_redirects=False, headers={"accept": "application/json"}) as response,
     ):
         if response.status != 200:

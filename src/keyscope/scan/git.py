@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 _CLOSED = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+_TAME = ("-c", "core.fsmonitor=false")
+"""Even ``diff-tree`` starts the program that this setting names."""
 _SUBMODULE = b"160000"
 _PIECE = 1 << 16
 
@@ -69,14 +71,16 @@ class Repository:
 
     def staged(self) -> Iterator[Entry]:
         """The blobs that the next commit would bring in. Raises GitTrouble."""
+        with self._running(["rev-parse", "--git-dir"]):
+            pass  # outside of a repository, git diff says nothing that helps
         words = ["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff"]
-        with self._running(["-c", "core.fsmonitor=false", *words, "--diff-filter=AMT"]) as output:
+        with self._running([*words, "--diff-filter=AMT"]) as output:
             yield from _entries(output)
 
     @contextmanager
     def _running(self, words: list[str], given: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
         """Git's output. Raises GitTrouble unless git ends well; is ended when what reads it stops early."""
-        command = ["git", *self._where, *words]
+        command = ["git", *_TAME, *self._where, *words]
         with tempfile.TemporaryFile() as said:
             try:
                 running = subprocess.Popen(  # noqa: S603  (git, with words of ours, on a place that the user named)
