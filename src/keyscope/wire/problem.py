@@ -53,6 +53,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyReports: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.SigningKeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
