@@ -10,7 +10,7 @@ from hashlib import sha256
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api.caller import Desk, admitted, call_of, give_way, in_thread, json_reply, read, request_id
+from keyscope.api.caller import Desk, admitted, call_of, give_way, in_thread, json_reply, read
 from keyscope.api.documented import BODY, refusals, responses
 from keyscope.api.replies.leaks import FeedbackList, LeaksTaken, leak_view
 from keyscope.api.requests import ReportLeaks
@@ -22,6 +22,7 @@ from keyscope.model.event import Origin
 from keyscope.model.key import Lineage
 from keyscope.model.shapes import redacted
 from keyscope.wire.body import read_bytes
+from keyscope.wire.call import request_id
 
 GITHUB = "/keyscope/leaks/github"
 MOST_BYTES = 8 << 20
@@ -75,7 +76,7 @@ class LeakRoutes:
             reports = [
                 _reported(lineage, match.token, match.where) for lineage, match in zip(found, matches, strict=True)
             ]
-            await self._take(reports, self._by_github, Origin(peer=call.peer, request_id=request_id(call)))
+            await self._take(reports, self._by_github, Origin(peer=call.peer, request_id=request_id(call.headers)))
             return json_reply(feedback(matches, (lineage is not None for lineage in found)))
 
     @contextmanager

@@ -71,8 +71,8 @@ class Repository:
 
     def staged(self) -> Iterator[Entry]:
         """The blobs that the next commit would bring in. Raises GitTrouble."""
-        with self._running(["rev-parse", "--git-dir"]):
-            pass  # outside of a repository, git diff says nothing that helps
+        with self._running(["rev-parse", "--git-dir"]) as output:
+            output.read()  # outside of a repository git diff says nothing that helps; this does
         words = ["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff"]
         with self._running([*words, "--diff-filter=AMT"]) as output:
             yield from _entries(output)
