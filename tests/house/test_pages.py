@@ -27,10 +27,12 @@ export KEYSCOPE_URL=http://127.0.0.1:8700 KEYSCOPE_API_KEY=ak_…
 def test_a_guide_can_be_followed(guide: Path, tmp_path: Path) -> None:
     """A page that starts no server of its own is for one that runs."""
     page = guide.read_text()
-    with Recorder() as upstream, Walk(tmp_path, dict.fromkeys(UPSTREAMS, upstream.url)) as walk:
-        if not any(block.is_terminal for block in blocks(page)):
-            walk.follow(SERVER)
-        walk.follow(page)
+    with Recorder() as upstream:
+        instead = {**dict.fromkeys(UPSTREAMS, upstream.url), "/var/lib/keyscope": str(tmp_path)}
+        with Walk(tmp_path, instead) as walk:
+            if not any(block.is_terminal for block in blocks(page)):
+                walk.follow(SERVER)
+            walk.follow(page)
 
 
 def test_a_command_that_fails_ends_the_walk(tmp_path: Path) -> None:
