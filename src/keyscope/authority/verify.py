@@ -105,6 +105,15 @@ class Verifier:
             return None
         return lineage
 
+    def by_digest(self, digest: bytes) -> Lineage | None:
+        """The key with a secret of this SHA-256, as that secret shows it, in whatever state; else as ``by_id``."""
+        if self.closed is not None:
+            raise self.closed
+        lineage = self._find(digest)
+        if lineage is None or (self._barred and not self._barred.isdisjoint(lineage.ids)):
+            return None
+        return lineage
+
     def decide(self, token: bytes, method: str, path: str) -> Decision:
         """Judge a call by its method and canonical path. The conditions on its body are not yet looked at."""
         lineage = self.find(token)
@@ -115,16 +124,21 @@ class Verifier:
         """Judge a call whose route and needed scopes are known."""
         return decide(lineage, Access(route, needs, self._now_ms()))
 
-    def live(self, token: bytes, attempt: Attempt = UNSEEN) -> Lineage:
-        """The key, if it is active now. Raises InvalidToken otherwise. ``attempt`` is for the record."""
+    def live(self, token: bytes, attempt: Attempt | None = UNSEEN) -> Lineage:
+        """The key, if it is active now. Raises InvalidToken otherwise.
+
+        ``attempt`` is for the record; None leaves no trace there.
+        """
         try:
             lineage = self.find(token)
         except InvalidToken as error:
-            self.note_refused(error, attempt)
+            if attempt is not None:
+                self.note_refused(error, attempt)
             raise
         decision = self.judge(lineage, LIVE, ())
         if isinstance(decision, Deny):
-            self.note_denied(decision, attempt)
+            if attempt is not None:
+                self.note_denied(decision, attempt)
             raise InvalidToken("the key is not active")
         return lineage
 
