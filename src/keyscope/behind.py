@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from keyscope.authority.ports import Store
+from keyscope.authority.recording import Recording
 from keyscope.gate.export import Origin
 from keyscope.gate.followers import folder_beside
 from keyscope.gate.haproxy.configuration import Bounds, Place
 from keyscope.gate.haproxy.engine import Engine
 from keyscope.policy.document import Policy
+from keyscope.recorded import recorded
 from keyscope.settings import Settings
 from keyscope.store.open import open_store, sqlite_path
 from keyscope.system import SystemClock
@@ -58,17 +61,34 @@ class PeerFromEngine:
 
 async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: Connection) -> None:
     """Run HAProxy until a signal, or until the parent ends."""
-    engine = _engine(settings, policy, folder)
-    running = asyncio.ensure_future(engine.run(folder_beside(sqlite_path(settings.database).resolve())))
-    loop = asyncio.get_running_loop()
+    clock = SystemClock()
+    with contextlib.closing(open_store(settings.database)) as store:
+        recording = recorded(settings.database, store, clock, is_wanted=settings.audit, copies_changes=False)
+        with recording as opened:
+            await _run(_engine(settings, policy, folder, store, opened), settings, parent)
+
+
+async def _run(engine: Engine, settings: Settings, parent: Connection) -> None:
+    """Ends the engine once: its end takes a while, and a second call would cut it short."""
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop() -> None:
+        loop.remove_reader(parent.fileno())
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    loop.add_reader(parent.fileno(), running.cancel)
+        loop.add_signal_handler(number, stop)
+    loop.add_reader(parent.fileno(), stop)
+    followed = folder_beside(sqlite_path(settings.database).resolve())
+    running, stopped = asyncio.ensure_future(engine.run(followed)), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    running.cancel()
+    stopped.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
 
 
-def _engine(settings: Settings, policy: Policy, folder: Path) -> Engine:
+def _engine(settings: Settings, policy: Policy, folder: Path, store: Store, recording: Recording | None) -> Engine:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     place = Place(
         listen=f"{host}:{settings.port}",
@@ -85,6 +105,5 @@ def _engine(settings: Settings, policy: Policy, folder: Path) -> Engine:
         server_s=settings.upstream_timeout_s,
         threads=settings.engine_threads,
     )
-    store = open_store(settings.database)
     has_key = settings.upstream_key is not None
-    return Engine(place, bounds, store, SystemClock(), policy.table(), has_key=has_key)
+    return Engine(place, bounds, store, SystemClock(), policy.table(), recording, has_key=has_key)

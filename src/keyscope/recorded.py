@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.recording import Recording
@@ -20,3 +23,16 @@ def recording_of(database: str, store: Store, clock: Clock, *, copies_changes: b
     trail = trail_of(database)
     trail.begin(store.read(lambda reader: reader.last_number()), clock.now_ms())
     return Recording(trail, Ledger(), clock, store if copies_changes else None)
+
+
+@contextlib.contextmanager
+def recorded(
+    database: str, store: Store, clock: Clock, *, is_wanted: bool, copies_changes: bool
+) -> Iterator[Recording | None]:
+    """What this process records, if it is to. Raises as ``recording_of`` does."""
+    if not is_wanted:
+        yield None
+        return
+    recording = recording_of(database, store, clock, copies_changes=copies_changes)
+    with contextlib.closing(recording.trail):
+        yield recording

@@ -11,6 +11,7 @@ from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.configuration import LEASE_MS
 from keyscope.gate.haproxy.feeder import Feeder
 from keyscope.gate.haproxy.files import NO_MAPS
+from keyscope.gate.haproxy.record import Record
 from keyscope.store.memory import MemoryStore
 from keyscope.system import SystemClock
 
@@ -20,10 +21,13 @@ class DeafSocket:
 
     def __init__(self, number: int = 0) -> None:
         self.until_ms = 0
+        self._there = 0
         self.left = asyncio.Event()
         self._number = number
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._there += 1
+        self.left.clear()
         while command := (await reader.readline()).decode():
             if " until " in command:
                 self.until_ms = int(command.split()[-1])
@@ -32,7 +36,9 @@ class DeafSocket:
             writer.write(self._said(command).encode() + b"\n> ")
         writer.close()
         await writer.wait_closed()
-        self.left.set()
+        self._there -= 1
+        if not self._there:
+            self.left.set()
 
     def _said(self, command: str) -> str:
         if command.startswith("show info"):
@@ -46,11 +52,13 @@ async def _confirmed_after_ms(deaf: DeafSocket, on_too_much: Callable[[], None] 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "haproxy.sock"
         async with await asyncio.start_unix_server(deaf, path):
-            feeder = Feeder(MemoryStore(), Bits(["devboxes"]), path, Path(name), clock, on_too_much)
+            record = Record(MemoryStore(), None, {}, clock)
+            feeder = Feeder(MemoryStore(), Bits(["devboxes"]), path, Path(name), clock, record, on_too_much)
             feeder._unreached_until_ms = 0  # no feeder was before this one
             await feeder.confirm()
             confirmed_ms = clock.now_ms()
             await feeder.stop()
+            await record.once()
             await deaf.left.wait()
             return confirmed_ms, deaf.until_ms
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.followers import folder_beside
 from keyscope.gate.haproxy.configuration import DIRECTORY, SOCKET
 from keyscope.gate.haproxy.feed import Feed
-from keyscope.policy.document import Policy
+from keyscope.recorded import recorded
 from keyscope.server import load_policy, start_logging
 from keyscope.store.open import open_store, sqlite_path
 from keyscope.system import SystemClock
@@ -28,17 +29,25 @@ from keyscope.system import SystemClock
 @option("--directory", default=DIRECTORY, show_default=True, help="Where HAProxy's maps are written.")
 @option("--socket", default=SOCKET, show_default=True, help="HAProxy's runtime socket.")
 @option("--reload", "reload_command", default="", help="The command that has HAProxy read new maps.")
-def feed(database: str, policy: str, directory: str, socket: str, reload_command: str) -> None:
+@option("--audit", type=click.Choice(["yes", "no"]), default="yes", show_default=True, help="Write the audit trail.")
+def feed(database: str, policy: str, directory: str, socket: str, reload_command: str, audit: str) -> None:
     """Tell a HAProxy that you run yourself about every change of a key. `keyscope export haproxy` prints its
     configuration. Runs until it is stopped; HAProxy asks Keyscope about everything while it does not run."""
     start_logging("info")
-    with private_folder() as folder:
-        asyncio.run(_feed(database, load_policy(policy), Path(directory), Path(socket), reload_command, folder))
+    _check_directory(Path(directory))
+    store, clock = open_store(database), SystemClock()
+    recording = recorded(database, store, clock, is_wanted=audit == "yes", copies_changes=False)
+    with closing(store), recording as opened, private_folder() as folder:
+        reload = _reload_by(reload_command)
+        table = load_policy(policy).table()
+        feeding = Feed(store, clock, table, Path(directory), Path(socket), reload, opened)
+        feeding.write()
+        click.echo(f"keyscope feeds HAProxy at {socket}; its maps are in {directory}", err=True)
+        followed = folder_beside(sqlite_path(database).resolve())
+        asyncio.run(_until_stopped(feeding.run(followed, folder / "follow.sock")))
 
 
-async def _feed(
-    database: str, policy: Policy, directory: Path, socket: Path, reload_command: str, folder: Path
-) -> None:
+def _reload_by(reload_command: str) -> Callable[[], Awaitable[None]]:
     async def reload() -> None:
         if not reload_command:
             click.echo(
@@ -49,17 +58,15 @@ async def _feed(
         if await process.wait():
             click.echo(f"the reload command ended with code {process.returncode}: {reload_command}", err=True)
 
-    _check_directory(directory)
-    store = open_store(database)
-    feeding = Feed(store, SystemClock(), policy.table(), directory, socket, reload)
-    await asyncio.to_thread(feeding.write)
-    click.echo(f"keyscope feeds HAProxy at {socket}; its maps are in {directory}", err=True)
-    running = asyncio.ensure_future(feeding.run(folder_beside(sqlite_path(database).resolve()), folder / "follow.sock"))
+    return reload
+
+
+async def _until_stopped(work: Coroutine[None, None, None]) -> None:
+    running = asyncio.ensure_future(work)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     with suppress(asyncio.CancelledError):
         await running
-    store.close()
 
 
 def _check_directory(directory: Path) -> None:

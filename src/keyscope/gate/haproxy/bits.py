@@ -40,10 +40,6 @@ class Bits:
             raise ConfigurationError("policy", [Fault("--policy", f"HAProxy can judge {MOST_CALLS} calls")])
         return self.of(scopes) | call << self._calls
 
-    def call(self, needs: int) -> int:
-        """The number of the call that needs this."""
-        return needs >> self._calls
-
     def of(self, scopes: Iterable[Scope]) -> int:
         """All the scopes together."""
         known = (scope for scope in scopes if scope.resource in self._shifts)

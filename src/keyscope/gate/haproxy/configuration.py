@@ -10,7 +10,7 @@ from msgspec import Struct
 from keyscope.errors import InsufficientScope, InvalidToken, MissingCredential
 from keyscope.gate.export import HTTPS, Origin, filled
 from keyscope.gate.followers import BOUND_MS
-from keyscope.gate.haproxy.entries import ACCOUNT_ID, ENDS, KEY_ID, NAME, NAME_OF_TEXT
+from keyscope.gate.haproxy.entries import ACCOUNT_ID, ENDS, HOLDER, KEY_ID, NAME, NAME_OF_TEXT
 from keyscope.gate.haproxy.files import LACKING_SCOPE, SCOPE_FORMAT
 from keyscope.gate.haproxy.names import ASKED, TO_DELETE, UNUSUAL
 from keyscope.gate.haproxy.routes import SHORT, pattern
@@ -72,6 +72,10 @@ def configuration(place: Place, bounds: Bounds, table: Table, *, is_engine: bool
         "KEY_NAME": NAME,
         "KEY_ID": KEY_ID,
         "ACCOUNT_ID": ACCOUNT_ID,
+        "HOLDER": HOLDER,
+        "MISSING_CODE": MissingCredential.code,
+        "INVALID_CODE": InvalidToken.code,
+        "LACKING_CODE": InsufficientScope.code,
         **_challenges(),
         **_bounds(bounds),
     }

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from keyscope.authority.ports import Clock, Store
+from keyscope.authority.recording import Recording
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.haproxy.configuration import Bounds, Place, configuration
 from keyscope.gate.haproxy.feed import Feed
@@ -48,18 +49,26 @@ class Engine:
     """One HAProxy, in the folder of its place, which nobody else can read. Run it in the process's first thread."""
 
     def __init__(
-        self, place: Place, bounds: Bounds, store: Store, clock: Clock, table: Table, *, has_key: bool
+        self,
+        place: Place,
+        bounds: Bounds,
+        store: Store,
+        clock: Clock,
+        table: Table,
+        recording: Recording | None,
+        *,
+        has_key: bool,
     ) -> None:
         self._program = find_haproxy()
         self._folder = place.directory
         self._configuration = configuration(place, bounds, table, is_engine=True, has_key=has_key)
-        self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload)
+        self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload, recording)
         self._process: Process | None = None
 
     async def run(self, followed: Path) -> None:
         """Serve until cancelled, then let requests in flight end. ``followed``: the folder of the followers."""
         (self._folder / CONFIGURATION).write_text(self._configuration)
-        self._feed.write_to_start()
+        await asyncio.to_thread(self._feed.write_to_start)
         running = asyncio.create_task(self._keep_running())
         try:
             await self._feed.run(followed, self._folder / "follow.sock")

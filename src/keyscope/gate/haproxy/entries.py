@@ -27,7 +27,13 @@ ENDS = f"bytes({_BITS},{_ENDS}),{_TO_TEXT}"
 NAME = f"bytes({_BITS + _ENDS},{_NAME})"
 KEY_ID = f"bytes({_BITS + _ENDS + _NAME},{_KEY_ID})"
 ACCOUNT_ID = f"bytes({_BITS + _ENDS + _NAME + _KEY_ID})"
-"""How HAProxy gets the name from a key's text, and each part but the first from a line."""
+HOLDER = f"bytes({_BITS + _ENDS + _NAME})"
+"""How HAProxy gets the name from a key's text, and each part but the first from a line; the last two together."""
+
+
+def holder_of(text: str) -> tuple[str, str]:
+    """The key's and the account's id, of what HAProxy got by HOLDER."""
+    return text[:_KEY_ID], text[_KEY_ID:]
 
 
 def name_of(digest: bytes) -> str:

@@ -1,4 +1,4 @@
-"""All that keeps one HAProxy fed: its files, the changes, its leave, new maps when they are wanted, last uses."""
+"""All that keeps one HAProxy fed: its files, the changes, its leave, new maps when they are wanted, the record."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from keyscope.authority.ports import Clock, Store
+from keyscope.authority.recording import Recording
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import following
 from keyscope.gate.haproxy.feeder import Feeder
-from keyscope.gate.haproxy.files import bits_of, write_fixed, write_keys, write_no_keys
-from keyscope.gate.haproxy.uses import Uses
+from keyscope.gate.haproxy.files import bits_of, write_fixed, write_keys, write_some_keys
+from keyscope.gate.haproxy.record import Record
+from keyscope.gate.haproxy.routes import rows
 from keyscope.model.operation import Table
 
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 0.5
 _LOOK_S = 0.02
-_TAKE_OVER_S = 120.0
+_TAKE_OVER_S = 10.0
+_TRIES = 12
 
 
 class Feed:
@@ -33,6 +36,7 @@ class Feed:
         directory: Path,
         socket: Path,
         reload: Callable[[], Awaitable[None]],
+        recording: Recording | None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -41,13 +45,15 @@ class Feed:
         self._reload = reload
         self._bits = bits_of(table)
         self._wants_maps = asyncio.Event()
-        self._feeder = Feeder(store, self._bits, socket, directory, clock, self._wants_maps.set)
-        self._uses = Uses(store, socket, directory, clock)
+        judged = {row.needs: row for row in rows(table, self._bits)}
+        self._record = Record(store, recording, judged, clock)
+        self._feeder = Feeder(store, self._bits, socket, directory, clock, self._record, self._wants_maps.set)
 
     def write_to_start(self) -> None:
-        """Write what HAProxy needs to serve at once; it gets its maps of keys when it runs."""
+        """Write what HAProxy needs to serve soon. If there are many keys, it gets their maps when it runs."""
         write_fixed(self._directory, self._table)
-        write_no_keys(self._directory)
+        now_ms = self._clock.now_ms()
+        self._store.read(lambda reader: write_some_keys(self._directory, reader, self._bits, now_ms))
 
     def write(self) -> int:
         """Write everything. Returns the change up to which the maps are true. Raises StoreUnavailable."""
@@ -57,7 +63,7 @@ class Feed:
     async def run(self, followed: Path, at: Path) -> None:
         """Feed until cancelled. ``followed`` is the folder of the followers, ``at`` a socket for those who confirm."""
         async with following(followed, at, self._feeder.confirm):
-            works = (self._feeder.follow(), self._renew(), self._uses.record_for_ever())
+            works = (self._feeder.follow(), self._renew(), self._record.for_ever())
             tasks = [asyncio.create_task(work) for work in works]
             try:
                 await asyncio.gather(*tasks)
@@ -65,8 +71,8 @@ class Feed:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await self._uses.record()
                 await self._feeder.stop()
+                await self._record.once()
 
     async def _renew(self) -> None:
         """Give HAProxy new maps when they are wanted: a process with them takes over, and no request is dropped."""
@@ -81,13 +87,25 @@ class Feed:
 
     async def _give_new_maps(self) -> None:
         number = await asyncio.to_thread(self._write_keys)
-        await self._reload()
-        end = asyncio.get_running_loop().time() + _TAKE_OVER_S
-        while not self._feeder.has_fed_since(number):
-            if asyncio.get_running_loop().time() > end:
-                log.error("HAProxy did not take its new maps in %d s", _TAKE_OVER_S)
-                return
+        await self._feeder.rest()
+        await self._record.once()
+        for _ in range(_TRIES):
+            await self._reload()
+            if await self._are_taken(number):
+                break
+        else:
+            log.error("HAProxy did not take its new maps")
+        self._feeder.wake()
+
+    async def _are_taken(self, number: int) -> bool:
+        """Whether a process with maps that are true up to this change comes in time. A reload may go unheard."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _TAKE_OVER_S
+        while loop.time() < end:
+            if self._feeder.has_fed_since(number):
+                return True
             await asyncio.sleep(_LOOK_S)
+        return False
 
     def _write_keys(self) -> int:
         now_ms = self._clock.now_ms()

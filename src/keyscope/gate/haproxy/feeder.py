@@ -19,7 +19,9 @@ from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.configuration import LEASE_MS
 from keyscope.gate.haproxy.files import NO_MAPS
 from keyscope.gate.haproxy.news import News, news
-from keyscope.gate.haproxy.runtime import Away, Runtime
+from keyscope.gate.haproxy.process import Process, connected
+from keyscope.gate.haproxy.record import Record
+from keyscope.gate.haproxy.runtime import Away
 
 log = logging.getLogger(__name__)
 
@@ -30,32 +32,30 @@ MOST_TOLD = 5_000
 """So many keys that have changed, and new maps are worth a reload: HAProxy asks about each of these keys."""
 
 
-class Fed:
-    """One HAProxy process: how to reach it, and how far it is true. ``until_ms`` is the end of its leave."""
-
-    def __init__(self, runtime: Runtime, process: int, number: int) -> None:
-        self.runtime = runtime
-        self.process = process
-        self.number = self.began_at = number
-        self.until_ms = 0
-        self.told = 0
-        self.is_old = False
-        """Whether a newer process has taken over the socket."""
-
-
 class Feeder:
-    """Feeds all processes of one HAProxy. ``on_too_much`` is called when new maps are wanted."""
+    """Feeds all processes of one HAProxy. ``on_too_much`` is called when new maps are wanted.
+
+    While ``record`` cannot write down what HAProxy does, HAProxy asks about everything.
+    """
 
     def __init__(
-        self, store: Store, bits: Bits, socket: Path, maps: Path, clock: Clock, on_too_much: Callable[[], None]
+        self,
+        store: Store,
+        bits: Bits,
+        socket: Path,
+        maps: Path,
+        clock: Clock,
+        record: Record,
+        on_too_much: Callable[[], None],
     ) -> None:
         self._store = store
         self._bits = bits
         self._socket = socket
         self._maps = maps
         self._clock = clock
+        self._record = record
         self._on_too_much = on_too_much
-        self._fed: list[Fed] = []
+        self._fed: list[Process] = []
         self._lock = asyncio.Lock()
         self._unreached_until_ms = clock.now_ms() + LEASE_MS
         """Until then a process that we cannot reach, perhaps one of a feeder before us, may judge alone."""
@@ -87,6 +87,21 @@ class Feeder:
         """Whether the newest process started with maps that are true at least up to this change."""
         return any(fed.began_at >= number and not fed.is_old for fed in self._fed)
 
+    async def rest(self) -> None:
+        """Take the leave back before a reload: a process that is to end forgets what it has counted.
+
+        The processes that are there now get none again until ``wake``; the next one gets its own.
+        """
+        async with self._lock:
+            for fed in list(self._fed):
+                fed.rests = True
+            await self._feed_all()
+
+    def wake(self) -> None:
+        """After a reload, also if it failed: who is still there goes on."""
+        for fed in self._fed:
+            fed.rests = False
+
     async def stop(self) -> None:
         """Take the leave back and let go."""
         async with self._lock:
@@ -108,7 +123,9 @@ class Feeder:
             except Away as error:
                 self._lose(fed, error)
 
-    async def _bring_up_to_date(self, fed: Fed) -> None:
+    async def _bring_up_to_date(self, fed: Process) -> None:
+        if fed.rests or not self._record.works():
+            return await self._take_back(fed)
         if fed.number == NO_MAPS:
             return self._on_too_much()
         now_ms = self._clock.now_ms()
@@ -125,22 +142,22 @@ class Feeder:
             self._on_too_much()
         return None
 
-    async def _tell(self, fed: Fed, told: News) -> None:
+    async def _tell(self, fed: Process, told: News) -> None:
         # New keys first: one that was minted and has changed since is then asked about.
         await fed.runtime.add_keys(told.keys)
         await fed.runtime.add_asked(told.asked)
         fed.told += len(told.asked)
 
-    async def _take_back(self, fed: Fed) -> None:
+    async def _take_back(self, fed: Process) -> None:
         if fed.until_ms:
             await fed.runtime.stop_judging()
             fed.until_ms = 0
 
-    async def _let_go(self, fed: Fed) -> None:
+    async def _let_go(self, fed: Process) -> None:
         """Of a process whose place another one has taken, or will take: it asks Keyscope until it ends."""
         await self._take_back(fed)
-        fed.runtime.close()
         self._fed.remove(fed)
+        fed.is_leaving = True
 
     async def _find_process(self) -> None:
         """Get hold of the process behind the socket, if it is not one that we know."""
@@ -149,21 +166,30 @@ class Feeder:
             return None
         self._look_at_ms = now_ms + _LOOK_MS
         try:
-            runtime = await Runtime.connect(self._socket, self._maps)
-            process = await runtime.process()
-            if any(fed.process == process for fed in self._fed):
-                return runtime.close()
-            fed = Fed(runtime, process, await runtime.number())
+            fed = await self._newcomer()
         except Away as error:
             return log.debug("HAProxy is not there: %s", error)
-        for before in self._fed:
-            before.is_old = True
-        self._fed.append(fed)
+        if fed is not None:
+            for before in self._fed:
+                before.is_old = True
+            self._fed.append(fed)
         return None
 
-    def _lose(self, fed: Fed, error: Away) -> None:
+    async def _newcomer(self) -> Process | None:
+        """The process behind the socket; None if it is one that we know. What it does is recorded from here on."""
+        identity, [runtime] = await connected(self._socket, self._maps, 1)
+        runtime.close()
+        if any(fed.identity == identity for fed in self._fed):
+            return None
+        identity, [runtime, counted, heard] = await connected(self._socket, self._maps, 3)
+        fed = Process(runtime, counted, identity, await runtime.number(), self._record.calls_of(identity))
+        await fed.calls.skip(counted, self._clock.now_ms())
+        self._record.begin(fed, heard)
+        return fed
+
+    def _lose(self, fed: Process, error: Away) -> None:
         if not fed.is_old:
             log.warning("HAProxy cannot be told of changes, and asks about everything before long: %s", error)
-        fed.runtime.close()
         self._fed.remove(fed)
+        fed.is_leaving = True
         self._unreached_until_ms = max(self._unreached_until_ms, fed.until_ms)

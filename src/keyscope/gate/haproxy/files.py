@@ -27,6 +27,8 @@ MISSING, INVALID, LACKING, CLOSED = "missing.json", "invalid.json", "lacking.jso
 AUTHORITY = "authority.json"
 UNTIL, NUMBER = "until", "number"
 NO_MAPS = -1
+MOST_AT_ONCE = 50_000
+"""Keys; with more, HAProxy starts without maps, and reads them when they are written."""
 
 LACKING_SCOPE = Scope("needed_scope", Level.READ)
 """Stands for the scope that a refused call lacks, where HAProxy fills it in."""
@@ -55,18 +57,30 @@ def write_fixed(directory: Path, table: Table) -> None:
     _write(directory / LACKING, [_lacking()])
 
 
-def write_no_keys(directory: Path) -> None:
-    """Write maps without keys, with which HAProxy can start at once."""
-    for name in (KEYS, ASK):
-        _write(directory / name, [])
-    _write_lease(directory, NO_MAPS)
+class TooMany(Exception):
+    """More keys than were to be written."""
 
 
-def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> int:
-    """Write the maps of keys and the lease. Returns the number of the change up to which they are true."""
+def write_some_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> None:
+    """Write the maps of keys if they are few; otherwise maps without keys, to start with."""
+    try:
+        write_keys(directory, reader, bits, now_ms, MOST_AT_ONCE)
+    except TooMany:
+        for name in (KEYS, ASK):
+            _write(directory / name, [])
+        _write_lease(directory, NO_MAPS)
+
+
+def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int, most: int | None = None) -> int:
+    """Write the maps of keys and the lease. Returns the number of the change up to which they are true.
+
+    Raises TooMany if there are more than ``most``.
+    """
     number = reader.last_number()
     with _new(directory / KEYS) as keys, _new(directory / ASK) as ask:
-        for lineage in reader.lineages():
+        for count, lineage in enumerate(reader.lineages()):
+            if count == most:
+                raise TooMany
             name = name_of(lineage.key.digest)
             if is_judged(lineage, now_ms):
                 keys.write(f"{name} {line(name, lineage, bits)}\n")

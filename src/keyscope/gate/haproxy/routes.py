@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.model.operation import PARAMETER, Operation, Route, Table
+from keyscope.model.scope import Scope
 from keyscope.wire.own import is_own
 
 ANY = "*"
@@ -39,7 +40,7 @@ class Row(Struct, frozen=True):
     call: str
     needs: int
     operation: str
-    scopes: tuple[str, ...]
+    scopes: tuple[Scope, ...]
 
 
 def pattern(table: Table) -> str:
@@ -54,7 +55,7 @@ def rows(table: Table, bits: Bits) -> Iterator[Row]:
         needs = bits.needs(route.needs, number)
         for name in (method, "HEAD") if method == "GET" else (method,):
             for query in ("", ANY):
-                yield Row(f"{path}{query}:{name}", needs, route.id, tuple(map(str, route.needs)))
+                yield Row(f"{path}{query}:{name}", needs, route.id, route.needs)
 
 
 def _judged(table: Table) -> Iterator[tuple[str, str, Route]]:

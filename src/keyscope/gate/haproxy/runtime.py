@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,9 +21,7 @@ _MOST_LINES = 100
 """A command and its lines have to fit HAProxy's buffer (16 KiB at least)."""
 _LARGEST_ANSWER_BYTES = 1 << 28
 
-USED_FOR_MS = 60_000
-"""How long a key stays in the table of used keys after its last use, as the configuration has it."""
-_USED = re.compile(r"key=(\S+) .*?exp=(\d+)")
+_CALLS = re.compile(r"key=(\S+) .*?gpt0=(\d+) .*?http_req_cnt=(\d+)")
 
 
 class Away(Exception):
@@ -87,10 +85,19 @@ class Runtime:
         """Have it ask Keyscope about everything."""
         await self._told(f"set map {self._maps / LEASE} {UNTIL} 0")
 
-    async def used(self) -> dict[str, int]:
-        """How long ago keys were last accepted, by key id, in milliseconds; those of the last minute."""
-        said = await self._asked("show table used")
-        return {key_id: USED_FOR_MS - int(left) for key_id, left in _USED.findall(said)}
+    async def calls(self, since_s: int) -> list[tuple[str, int, int]]:
+        """The table of calls: what was called, when last (Unix seconds), and how often; those since then."""
+        said = await self._asked(f"show table calls data.gpt0 ge {since_s}")
+        return [(what, int(at_s), int(calls)) for what, at_s, calls in _CALLS.findall(said)]
+
+    async def refusals(self) -> AsyncIterator[str]:
+        """What HAProxy writes down of its refusals, a line each, as they happen. The connection is for this alone."""
+        try:
+            self._writer.write(b"show events refusals -w\n")
+            while line := await self._reader.readline():
+                yield line.decode("ascii", "replace").removeprefix("> ").rstrip("\n")
+        except (OSError, ValueError) as error:
+            raise Away(type(error).__name__) from None
 
     async def _add(self, name: str, lines: Sequence[str]) -> None:
         for at in range(0, len(lines), _MOST_LINES):

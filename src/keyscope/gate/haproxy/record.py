@@ -1,0 +1,103 @@
+"""What HAProxy let through and refused, written down as the built-in gate does: every half second and at the end.
+
+A crash may lose what was not read yet, which is less than a second. A reload and an orderly end lose nothing: a process
+is read once more after its leave was taken back, before its connections are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from keyscope.authority.ports import Clock, Store
+from keyscope.authority.recording import Recording
+from keyscope.errors import AuditUnavailable, KeyscopeError
+from keyscope.gate.haproxy.calls import Calls
+from keyscope.gate.haproxy.process import Process
+from keyscope.gate.haproxy.refusals import Refusals
+from keyscope.gate.haproxy.routes import Row
+from keyscope.gate.haproxy.runtime import Away, Runtime
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.5
+_USES_EVERY = 10
+"""Of the writings, one in so many also writes when keys were last used, into the database of the keys."""
+
+
+class Record:
+    """Of all processes of one HAProxy. Without a recording only last uses are written down."""
+
+    def __init__(self, store: Store, recording: Recording | None, rows: Mapping[int, Row], clock: Clock) -> None:
+        self._store = store
+        self._recording = recording
+        self._rows = rows
+        self._clock = clock
+        self._refusals = Refusals(store, rows)
+        self._processes: list[Process] = []
+        self._calls: dict[int, Calls] = {}
+        self._used_at_ms: dict[str, int] = {}
+
+    def works(self) -> bool:
+        """Whether what HAProxy does can be written down."""
+        try:
+            if self._recording is not None:
+                self._recording.check()
+        except AuditUnavailable:
+            return False
+        return True
+
+    def calls_of(self, identity: int) -> Calls:
+        """The counts of a process, also of one that was lost and found again."""
+        return self._calls.setdefault(identity, Calls(self._rows))
+
+    def begin(self, process: Process, heard: Runtime) -> None:
+        """Record what a process does, until it has left."""
+        process.hear(heard, self._refusals)
+        self._processes.append(process)
+
+    async def for_ever(self) -> None:
+        """Record until cancelled."""
+        turn = 0
+        while True:
+            await asyncio.sleep(EVERY_S)
+            turn += 1
+            await self.once(with_uses=turn % _USES_EVERY == 0)
+
+    async def once(self, *, with_uses: bool = True) -> None:
+        """Read what is new, and write it down."""
+        for process in list(self._processes):
+            await self._read(process)
+        try:
+            if self._recording is not None:
+                await self._write(self._recording)
+            if with_uses:
+                await self._write_uses()
+        except KeyscopeError as error:
+            log.error("what HAProxy did is not written down yet: %s", error.detail)
+
+    async def _read(self, process: Process) -> None:
+        try:
+            counts = await process.calls.read(process.counted, self._clock.now_ms())
+        except Away as error:
+            log.warning("HAProxy does not say what it has let through: %s", error)
+            process.is_leaving = True
+        else:
+            self._used_at_ms |= process.calls.used_at_ms
+            process.calls.used_at_ms = {}
+            for count in counts:
+                if self._recording is not None:
+                    self._recording.ledger.add_calls(count)
+        if process.is_leaving:
+            process.close()
+            self._processes.remove(process)
+
+    async def _write(self, recording: Recording) -> None:
+        self._refusals.add_to(recording.ledger, self._clock.now_ms())
+        await asyncio.to_thread(recording.write, recording.take())
+
+    async def _write_uses(self) -> None:
+        used, self._used_at_ms = self._used_at_ms, {}
+        if used:
+            await asyncio.to_thread(self._store.write, lambda writer: writer.record_use(used))
