@@ -8,13 +8,16 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keyscope.api.caller import in_thread
+from keyscope.api.caller import in_thread, one
 from keyscope.api.requests import UpdateApiKey, checked
 from keyscope.authority.lifecycle import Change
 from keyscope.console import grid
+from keyscope.console.entries import uses_of
 from keyscope.console.kit import Context, Form, Kit, page, redirect
 from keyscope.console.lifetime import KEEP, LENGTHS, read_expiry
 from keyscope.console.minting import advice
+from keyscope.console.needed import Needed
+from keyscope.console.spare import needed_of
 from keyscope.console.target import Target, find_target
 from keyscope.console.visitor import Visitor
 from keyscope.errors import BadRequest, ExceedsParent, KeyscopeError
@@ -22,7 +25,7 @@ from keyscope.model.key import Lineage
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 
-_DO, _SAVE = "do", "save"
+_DO, _SAVE, _SUGGEST = "do", "save", "suggest"
 
 
 class ChangePages:
@@ -43,7 +46,8 @@ class ChangePages:
 
     async def show_narrow(self, request: Request) -> Response:
         visitor = await self._kit.visitor(request)
-        return await self._form(visitor, await find_target(request, visitor, ""), "narrow.html", {})
+        wish = {_DO: _SUGGEST} if one(request, _DO) == _SUGGEST else {}
+        return await self._form(visitor, await find_target(request, visitor, ""), "narrow.html", wish)
 
     async def change(self, request: Request) -> Response:
         visitor, form = await self._kit.posted(request)
@@ -86,10 +90,14 @@ class ChangePages:
     async def _form(
         self, visitor: Visitor, target: Target, name: str, form: Form, error: KeyscopeError | None = None
     ) -> Response:
+        suggested = await self._suggested(visitor, target) if name == "narrow.html" else None
         most = self._most(visitor.lineage, target) if name == "change.html" else Grant(target.key.scopes)
         scopes = grid.read_scopes(form, self._kit.desk.policy) if _DO in form else target.key.scopes
+        if form.get(_DO) == _SUGGEST and suggested is not None:
+            scopes = suggested.suggested
         context: Context = {
             "target": target,
+            "needed": suggested,
             "form": form,
             "error": error,
             "lengths": LENGTHS,
@@ -99,6 +107,13 @@ class ChangePages:
             **advice(self._kit, scopes, most),
         }
         return await self._kit.page(visitor, name, lambda: context, status=200 if error is None else 400)
+
+    async def _suggested(self, visitor: Visitor, target: Target) -> Needed | None:
+        """What it needed lately, if that is known and the visitor may see it."""
+        desk, uses = self._kit.desk, uses_of(visitor)
+        if uses is None or not visitor.manages(target.lineage):
+            return None
+        return await in_thread(lambda: needed_of(desk.store, uses, target, desk.clock.now_ms()))
 
     def _most(self, actor: Lineage, target: Target) -> Grant | None:
         """The most that law 2 lets the visitor choose: within its own grant, and within the parent's."""
