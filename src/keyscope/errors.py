@@ -15,11 +15,13 @@
     │       ├── DerivedKey          a key that its holder derived manages no keys
     │       ├── OwnOperation        asked through a proxy for what Keyscope answers itself
     │       ├── PeerNotTrusted      a forward-auth question from an address that the settings do not name
-    │       └── OriginNotTrusted    a page of another origin asks the MCP gate
+    │       ├── OriginNotTrusted    a page of another origin asks the MCP gate
+    │       └── CrossSite           a form of the console that no page of the console sent
     ├── BadRequest                  the request itself is wrong; ``faults`` names every place
     │   ├── RuleViolation           against the account's own rules on its keys
     │   ├── BadTarget               the request target is not in canonical form
     │   ├── HeaderMismatch          header fields that say something else than the body
+    │   ├── BadSignature            a report that is not signed as it must be
     │   ├── UnsupportedMediaType
     │   ├── TooLarge
     │   │   ├── TargetTooLong
@@ -35,6 +37,8 @@
     │   ├── StoreUnavailable
     │   ├── AuditUnavailable        what was decided cannot be written down
     │   ├── TooManyStreams          as many follow the changes as one process serves
+    │   ├── TooManyReports          as many reports of leaks are read as one process takes at once
+    │   ├── SigningKeysUnavailable  the public keys of who signs reports cannot be had
     │   └── AuthorityUnavailable    a Keyscope server that is asked over the network does not answer
     │       └── AuthorityRefused    it does not accept the key of the asking program
     ├── UpstreamFailure             the API behind the gate
@@ -178,6 +182,13 @@ class OriginNotTrusted(Forbidden):
     message = "The MCP gate answers no pages of other origins. Call it without an Origin header."
 
 
+class CrossSite(Forbidden):
+    """Another site's page made the browser send it, or the page that it comes from is of an earlier session."""
+
+    code = "cross_site"
+    message = "This was not sent by a page of this session of the console. Go back, load the page again, and repeat it."
+
+
 class BadRequest(KeyscopeError):
     """The request is malformed; ``faults`` lists every place."""
 
@@ -204,6 +215,13 @@ class HeaderMismatch(BadRequest):
 
     code = "header_mismatch"
     message = "The header fields of this MCP request do not say what its body says."
+
+
+class BadSignature(BadRequest):
+    """A header is missing, the public key is not known, or it did not sign this body: one answer for all."""
+
+    code = "invalid_signature"
+    message = "The report is not signed by a public key that is known here."
 
 
 class UnsupportedMediaType(BadRequest):
@@ -309,6 +327,20 @@ class TooManyStreams(Unavailable):
 
     code = "too_many_streams"
     message = "Too many streams of changes are open. Close one that is not needed, or try again."
+
+
+class TooManyReports(Unavailable):
+    """A report is read whole before its signature can be checked, so few are read at once."""
+
+    code = "too_many_reports"
+    message = "Too many reports of leaks are being read. Send it again."
+
+
+class SigningKeysUnavailable(Unavailable):
+    """Their address does not answer well, or was asked less than a minute ago."""
+
+    code = "signing_keys_unavailable"
+    message = "The public keys that reports are signed with cannot be had at the moment. Send it again."
 
 
 class AuthorityUnavailable(Unavailable):

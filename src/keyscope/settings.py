@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from keyscope.authority.checkpoint import seed_of
 from keyscope.authority.limits import Limits
+from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind, parse_token
@@ -23,6 +25,9 @@ from keyscope.model.token import Kind, parse_token
 Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSCOPE_"
+
+GITHUB_URL = "https://api.github.com/meta/public_keys/secret_scanning"
+GITHUB_KEYS = "--leaks-github-keys"
 
 BUILT_IN, HAPROXY = "builtin", "haproxy"
 """The engines."""
@@ -80,10 +85,15 @@ class Settings(Struct, frozen=True):
     max_child_keys: int
     max_rotation_overlap_s: float
     undelete_window_s: float
+    console: bool
+    console_idle_s: float
+    console_session_s: float
     audit: bool
     audit_days: int
     log_level: str
     public_url: str | None
+    leaks_github_keys: str | Path | None
+    leaks_revoke: bool
     upstream_key: Secret | None
     bootstrap_key: Secret | None
     audit_key: Secret | None
@@ -103,6 +113,11 @@ class Settings(Struct, frozen=True):
             undelete_window_ms=int(self.undelete_window_s * 1000),
             restricted_may_mint_standard=self.restricted_may_mint_standard,
         )
+
+    @property
+    def session_lifetimes(self) -> Lifetimes:
+        """How long sessions of the console live."""
+        return Lifetimes(idle_ms=int(self.console_idle_s * 1000), whole_ms=int(self.console_session_s * 1000))
 
     @property
     def url(self) -> str:
@@ -168,6 +183,17 @@ def _public_url(text: str) -> str | None:
     return url
 
 
+def _keys_source(text: str) -> str | Path | None:
+    """An address or a file of public keys."""
+    if not text:
+        return None
+    if "://" not in text:
+        return Path(text)
+    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname or "@" in text:
+        raise ValueError("use an address that starts with https://, without a user, or a file")
+    return text
+
+
 def _address(text: str) -> Address | None:
     if not text:
         return None
@@ -230,10 +256,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_child_keys", "1000", _whole(0, 1_000_000), "Most living keys that one restricted key has minted."),
     Setting("max_rotation_overlap_s", "604800", _seconds(0, 31_536_000), "Longest life of an old secret, in seconds."),
     Setting("undelete_window_s", "604800", _seconds(0, 31_536_000), "How long a revoked key can be brought back."),
+    Setting("console", "yes", _yes_or_no, "Answer browsers at /keyscope/console."),
+    Setting("console_idle_s", "1800", _seconds(1, 86_400), "Life of a console session without a request, in seconds."),
+    Setting("console_session_s", "28800", _seconds(1, 604_800), "Longest life of a console session, in seconds."),
     Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
     Setting("audit_days", "0", _whole(0, 36500), "Days for which the audit trail is kept; 0 for ever."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
+    Setting(
+        "leaks_github_keys",
+        "",
+        _keys_source,
+        f"Take GitHub's reports of leaked keys: the address of its public keys ({GITHUB_URL}), or a file.",
+    ),
+    Setting("leaks_revoke", "yes", _yes_or_no, "End keys that GitHub reports; no only records the reports."),
     Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),
     Setting("bootstrap_key", "", _bootstrap_key, "The first ak_ key, for an empty database.", secret=True),
     Setting(

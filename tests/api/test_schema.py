@@ -38,6 +38,8 @@ OPERATIONS = [
         )
     ),
     "POST /keyscope/panic",
+    "POST /keyscope/leaks",
+    "POST /keyscope/leaks/github",
     "POST /keyscope/me/revoke",
     "GET /keyscope/rules",
     "POST /keyscope/rules",

@@ -33,6 +33,7 @@ MANAGEMENT = {
     "getAPIKeyTree": ("GET /v1/apikeys/{id}/tree", "account:read"),
     "revokeDerivedAPIKey": ("POST /v1/apikeys/{id}/derived/{derived_id}/revoke", "account:write"),
     "endKeys": ("POST /keyscope/panic", "account:write"),
+    "reportLeaks": ("POST /keyscope/leaks", "account:write"),
     "verifyKey": ("POST /keyscope/verify", "account:read"),
     "followChanges": ("GET /keyscope/changes", "account:read"),
     "searchAudit": ("GET /keyscope/audit", "account:read"),
@@ -83,7 +84,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 197
+    assert len(policy.operations) == 198
     assert policy.operations[:160] == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",

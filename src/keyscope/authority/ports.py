@@ -50,6 +50,18 @@ class DeadUses(Struct, frozen=True):
     last_at_ms: int
 
 
+class StoredLeak(Struct, frozen=True):
+    """A secret of a key, present, earlier or derived, that was reported as leaked: the SHA-256 digest of its text.
+
+    ``at_ms`` is when it was first reported (Unix milliseconds); ``revoked`` whether reports then ended what leaked.
+    """
+
+    digest: bytes
+    key_id: str
+    at_ms: int
+    revoked: bool
+
+
 class KeyQuery(Struct, frozen=True, kw_only=True):
     """Which keys to list: all conditions given must hold. Newest first.
 
@@ -99,6 +111,20 @@ class StoredReply(Struct, frozen=True, kw_only=True):
     created_at_ms: int
 
 
+class Session(Struct, frozen=True, kw_only=True):
+    """A browser's session in the console. ``digest`` is the SHA-256 of its id, ``key_digest`` that of the secret it was
+    opened with: it is worth what that secret is worth. Times are Unix milliseconds; ``ends_at_ms`` is its latest end.
+    """
+
+    digest: bytes
+    key_id: str
+    key_digest: bytes
+    csrf: bytes
+    opened_at_ms: int
+    seen_at_ms: int
+    ends_at_ms: int
+
+
 class Reader(Protocol):
     """A consistent view of the store."""
 
@@ -144,6 +170,12 @@ class Reader(Protocol):
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked."""
 
+    def leak(self, digest: bytes) -> StoredLeak | None:
+        """What is known of the text with this digest as leaked."""
+
+    def leaked_ms(self, key_id: str) -> int | None:
+        """When a secret of the key was last reported for the first time (Unix milliseconds)."""
+
     def rules(self, account_id: str) -> bytes:
         """The account's rules on keys, as JSON (authority/rules.py)."""
 
@@ -157,6 +189,11 @@ class Reader(Protocol):
         """The number of the newest event, 0 if there is none."""
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None: ...
+
+    def session(self, digest: bytes) -> Session | None: ...
+
+    def sessions(self, key_id: str) -> list[Session]:
+        """The sessions of a key, oldest first."""
 
 
 class Writer(Reader, Protocol):
@@ -176,6 +213,9 @@ class Writer(Reader, Protocol):
     def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
         """Revoke one link of a derived key and what was derived from it. Doing it twice changes nothing."""
 
+    def put_leak(self, leak: StoredLeak) -> None:
+        """Remember a leak, or what was done about it. Raises KeyError if there is no such key."""
+
     def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
         """Add to the counts; unknown ids are ignored."""
 
@@ -188,6 +228,15 @@ class Writer(Reader, Protocol):
 
     def drop_replies(self, before_ms: int) -> None:
         """Forget replies created before the time."""
+
+    def put_session(self, session: Session) -> None:
+        """Keep a session, or replace the one with its digest. Raises ValueError if its key is not there."""
+
+    def end_session(self, digest: bytes) -> None:
+        """Forget a session; one that is not there changes nothing."""
+
+    def drop_sessions(self, now_ms: int) -> None:
+        """Forget the sessions whose latest end is not after the time."""
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         """Note when keys were last accepted; an earlier time never replaces a later one; unknown ids are ignored."""

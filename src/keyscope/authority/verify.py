@@ -6,6 +6,7 @@ revoked is refused from the moment the revocation starts, before the store has a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from keyscope.authority.derivation import DerivedKeys
@@ -20,7 +21,11 @@ from keyscope.model.derived import is_derived
 from keyscope.model.key import Lineage
 from keyscope.model.operation import LIVE, Route, Table
 from keyscope.model.scope import Scope
-from keyscope.model.token import is_token
+from keyscope.model.token import CHECK_CHARS, LENGTH, is_token
+
+_MOST_ROUTES = 2048
+_MOST_SOUND = 16_384
+"""Remembered at once: what a call is by the policy, and checksums of keys that were found."""
 
 
 class Verifier:
@@ -36,10 +41,11 @@ class Verifier:
         self._find = index.find
         self._lineage = index.lineage
         self._find_derived = DerivedKeys(index).find
-        self.route = table.find
+        self.route = lru_cache(maxsize=_MOST_ROUTES)(table.find)
         self.methods = table.methods
         self._now_ms = clock.now_ms
         self._barred = barred
+        self._sound: set[bytes] = set()
         self.ledger = ledger
         self.note_use = ledger.allowed if ledger is not None else self._note_use
         """Remember that a call was let through, once all of it was judged."""
@@ -65,14 +71,26 @@ class Verifier:
         """
         if self.closed is not None:
             raise self.closed
-        if is_token(token):
-            lineage = self._find(sha256(token).digest())
+        if len(token) == LENGTH:
+            lineage = self._find_whole(token)
         elif is_derived(token):
             lineage = self._find_derived(token)
         else:
             raise InvalidToken("not a key's text")
         if lineage is None:
             raise InvalidToken("no such key")
+        return lineage
+
+    def _find_whole(self, token: bytes) -> Lineage | None:
+        """The checksum spares junk a look-up. Who shows that of a key that was found before may have one at once."""
+        check = token[-CHECK_CHARS:]
+        if check not in self._sound and not is_token(token):
+            raise InvalidToken("not a key's text")
+        lineage = self._find(sha256(token).digest())
+        if lineage is not None and check not in self._sound:
+            if len(self._sound) >= _MOST_SOUND:
+                self._sound.clear()
+            self._sound.add(check)
         return lineage
 
     def by_id(self, key_id: str) -> Lineage | None:
@@ -87,6 +105,15 @@ class Verifier:
             return None
         return lineage
 
+    def by_digest(self, digest: bytes) -> Lineage | None:
+        """The key with a secret of this SHA-256, as that secret shows it, in whatever state; else as ``by_id``."""
+        if self.closed is not None:
+            raise self.closed
+        lineage = self._find(digest)
+        if lineage is None or (self._barred and not self._barred.isdisjoint(lineage.ids)):
+            return None
+        return lineage
+
     def decide(self, token: bytes, method: str, path: str) -> Decision:
         """Judge a call by its method and canonical path. The conditions on its body are not yet looked at."""
         lineage = self.find(token)
@@ -97,16 +124,21 @@ class Verifier:
         """Judge a call whose route and needed scopes are known."""
         return decide(lineage, Access(route, needs, self._now_ms()))
 
-    def live(self, token: bytes, attempt: Attempt = UNSEEN) -> Lineage:
-        """The key, if it is active now. Raises InvalidToken otherwise. ``attempt`` is for the record."""
+    def live(self, token: bytes, attempt: Attempt | None = UNSEEN) -> Lineage:
+        """The key, if it is active now. Raises InvalidToken otherwise.
+
+        ``attempt`` is for the record; None leaves no trace there.
+        """
         try:
             lineage = self.find(token)
         except InvalidToken as error:
-            self.note_refused(error, attempt)
+            if attempt is not None:
+                self.note_refused(error, attempt)
             raise
         decision = self.judge(lineage, LIVE, ())
         if isinstance(decision, Deny):
-            self.note_denied(decision, attempt)
+            if attempt is not None:
+                self.note_denied(decision, attempt)
             raise InvalidToken("the key is not active")
         return lineage
 

@@ -12,7 +12,9 @@ from keyscope.authority.ports import (
     KeyPage,
     KeyQuery,
     Selector,
+    Session,
     StoredEvent,
+    StoredLeak,
     StoredReply,
 )
 from keyscope.model.key import Key, Lineage
@@ -35,6 +37,8 @@ class Content:
         self.revoked_derived: dict[tuple[str, str], int] = {}
         self.dead_uses: dict[str, DeadUses] = {}
         self.rules: dict[str, bytes] = {}
+        self.sessions: dict[bytes, Session] = {}
+        self.leaks: dict[bytes, StoredLeak] = {}
 
 
 class MemoryReader:
@@ -119,6 +123,12 @@ class MemoryReader:
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any((key_id, link_id) in self._content.revoked_derived for link_id in link_ids)
 
+    def leak(self, digest: bytes) -> StoredLeak | None:
+        return self._content.leaks.get(digest)
+
+    def leaked_ms(self, key_id: str) -> int | None:
+        return max((leak.at_ms for leak in self._content.leaks.values() if leak.key_id == key_id), default=None)
+
     def rules(self, account_id: str) -> bytes:
         return self._content.rules.get(account_id, b"{}")
 
@@ -134,6 +144,13 @@ class MemoryReader:
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
         return self._content.replies.get((caller_id, request_id))
+
+    def session(self, digest: bytes) -> Session | None:
+        return self._content.sessions.get(digest)
+
+    def sessions(self, key_id: str) -> list[Session]:
+        found = (session for session in self._content.sessions.values() if session.key_id == key_id)
+        return sorted(found, key=lambda session: (session.opened_at_ms, session.digest))
 
 
 def _matches(query: KeyQuery, line: Lineage, used: Mapping[str, int]) -> bool:

@@ -13,7 +13,9 @@ from keyscope.authority.ports import (
     KeyPage,
     KeyQuery,
     Selector,
+    Session,
     StoredEvent,
+    StoredLeak,
     StoredReply,
 )
 from keyscope.model.event import Event
@@ -108,6 +110,14 @@ class SqliteReader:
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any(self._one(sql.DERIVED_REVOKED, key_id, link_id) is not None for link_id in link_ids)
 
+    def leak(self, digest: bytes) -> StoredLeak | None:
+        row = self._one("SELECT digest, key_id, at_ms, revoked FROM leaks WHERE digest = ?", digest)
+        return StoredLeak(row[0], row[1], row[2], bool(row[3])) if row is not None else None
+
+    def leaked_ms(self, key_id: str) -> int | None:
+        row = self._one("SELECT max(at_ms) FROM leaks WHERE key_id = ?", key_id)
+        return row[0] if row is not None else None
+
     def rules(self, account_id: str) -> bytes:
         row = self._one("SELECT rules FROM accounts WHERE id = ?", account_id)
         return row[0].encode() if row is not None else b"{}"
@@ -131,6 +141,16 @@ class SqliteReader:
             request_id,
         )
         return rows.reply_of(row) if row is not None else None
+
+    def session(self, digest: bytes) -> Session | None:
+        row = self._one("SELECT * FROM sessions WHERE digest = ?", digest)
+        return rows.session_of(row) if row is not None else None
+
+    def sessions(self, key_id: str) -> list[Session]:
+        found = self._connection.execute(
+            "SELECT * FROM sessions WHERE key_id = ? ORDER BY opened_at_ms, digest", (key_id,)
+        )
+        return [rows.session_of(row) for row in found]
 
     def _one(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._connection.execute(statement, parameters).fetchone()
@@ -182,6 +202,14 @@ class SqliteWriter(SqliteReader):
     def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
         self._connection.execute("INSERT OR IGNORE INTO revoked_derived VALUES (?, ?, ?)", (key_id, link_id, at_ms))
 
+    def put_leak(self, leak: StoredLeak) -> None:
+        if self.key(leak.key_id) is None:
+            raise KeyError(leak.key_id)
+        self._connection.execute(
+            "INSERT INTO leaks VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET revoked = excluded.revoked",
+            (leak.digest, leak.key_id, leak.at_ms, leak.revoked),
+        )
+
     def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
         self._connection.executemany(
             "INSERT INTO dead_uses SELECT id, ?, ? FROM keys WHERE id = ? ON CONFLICT (key_id) DO UPDATE"
@@ -207,6 +235,18 @@ class SqliteWriter(SqliteReader):
 
     def drop_replies(self, before_ms: int) -> None:
         self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
+
+    def put_session(self, session: Session) -> None:
+        if self.key(session.key_id) is None:
+            raise ValueError(f"the key {session.key_id} of a session is not in the store")
+        row = rows.session_row(session)
+        self._connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def end_session(self, digest: bytes) -> None:
+        self._connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+
+    def drop_sessions(self, now_ms: int) -> None:
+        self._connection.execute("DELETE FROM sessions WHERE ends_at_ms <= ?", (now_ms,))
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         self._connection.executemany(
