@@ -84,7 +84,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 200
+    assert len(policy.operations) == 201
     assert policy.operations[:160] == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",
