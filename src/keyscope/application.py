@@ -18,6 +18,7 @@ from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
 from keyscope.authority.rotate import Rotation
+from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
 from keyscope.errors import NotFound
 from keyscope.gate.faults import refused, unavailable
@@ -67,6 +68,7 @@ class Application:
             verifier=self.verifier,
             minting=Minting(store, clock, entropy, limits),
             lifecycle=Lifecycle(store, clock, barred, limits),
+            tightening=Tightening(store, clock, limits),
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),

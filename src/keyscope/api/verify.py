@@ -34,6 +34,7 @@ _INVALID: dict[str, object] = {
     "judged_by_body": False,
     "reasons": [],
     "missing_scopes": [],
+    "observed_scopes": [],
     "message": InvalidToken.message,
     "next": [],
 }
@@ -139,6 +140,7 @@ def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> d
         "operation": explained.operation if method else None,
         "reasons": [reason.value for reason in explained.reasons],
         "missing_scopes": [str(scope) for scope in explained.missing],
+        "observed_scopes": [str(scope) for scope in explained.observed],
         "message": explained.message if method or not allowed else "The key is valid.",
         "next": list(explained.next),
         "now_ms": decision.access.now_ms,
