@@ -33,7 +33,7 @@ test: $(DEV)  ## run the whole suite
 	@$(BIN)/python -m scripts.sdks
 	@$(BIN)/python -m pytest
 
-check: $(DEV)  ## lint, types, import floors, docs
+check: $(DEV)  ## lint, types, import floors, docs and their site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -47,12 +47,13 @@ bench-verifier: $(DEV)  ## the same load on any running verifier; ARGS="--adapte
 	@scripts/programs.sh
 	@$(BIN)/python -m bench.verifier $(ARGS)
 
-docs: $(DEV)  ## write the tables in docs/ anew from the code, and check the rest
+docs: $(DEV)  ## write the tables in docs/ anew from the code, build the site in build/site, and check the rest
 	$(BIN)/python -m scripts.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest -q tests/house
 
 lock:  ## lock the requirements anew (needs uv)
 	scripts/lock.sh
 
 clean:  ## remove what make made
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cache build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,6 +11,7 @@ import click
 from keyscope.cli.main import root
 from keyscope.settings import SETTINGS
 from keyscope.wire.problem import STATUSES
+from scripts.api import reference
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -62,7 +63,7 @@ def _arguments(command: click.Command) -> list[click.Argument]:
     return [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
 
 
-TABLES = {"errors": errors, "settings": settings, "commands": commands}
+TABLES = {"errors": errors, "settings": settings, "commands": commands, "api": reference}
 
 
 def written(name: str) -> str:

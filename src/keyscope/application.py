@@ -17,6 +17,7 @@ from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
+from keyscope.authority.recording import Recording
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
@@ -48,12 +49,14 @@ class Application:
         clock: Clock,
         entropy: Entropy,
         upstream: Upstream | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
+        self._recording = recording
         barred: set[str] = set()
         self.index = store.open_index()
-        self.verifier = Verifier(self.index, policy.table(), clock, barred)
+        self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._proxy = Proxy(
             self.verifier,
@@ -74,6 +77,7 @@ class Application:
             panic=Panic(store, clock),
             rules=AccountRules(store, clock),
             store=store,
+            trail=recording.trail if recording else None,
             feed=self.feed,
             clock=clock,
             policy=policy,
@@ -136,4 +140,4 @@ class Application:
 
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
-        check(self.verifier, self.index, self._store)
+        check(self.verifier, self.index, self._store, self._recording)

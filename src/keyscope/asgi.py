@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from keyscope.authority.ports import Store
+from keyscope.authority.recording import Recording
 from keyscope.client.verifiers import AsyncVerifier
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.embedded import EmbeddedJudge
@@ -16,6 +17,7 @@ from keyscope.model.operation import Table
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.sources import load_any
+from keyscope.recorded import recording_of
 from keyscope.store.open import SQLITE, open_store
 from keyscope.system import SystemClock
 
@@ -31,6 +33,8 @@ class KeyscopeMiddleware(Middleware):
     (``sqlite:///FILE``); the policy is a name, a file, a Policy, or a function that gives one when serving begins. Or
     ``verifier``: ask a Keyscope server, by its policy.
 
+    With a database, what is judged goes into its audit trail, unless ``audit`` is false.
+
     ``exempt`` are paths that need no key, each exactly as it is called. The application finds a Caller in
     ``scope["keyscope"]`` (None on an exempt path), and no Authorization header.
     """
@@ -43,6 +47,7 @@ class KeyscopeMiddleware(Middleware):
         policy: PolicySource | None = None,
         verifier: AsyncVerifier | None = None,
         exempt: Iterable[str] = (),
+        audit: bool = True,
         max_header_bytes: int = 16384,
         max_body_bytes: int = 1 << 20,
         body_timeout_s: float = 30.0,
@@ -50,7 +55,7 @@ class KeyscopeMiddleware(Middleware):
         """Raises ConfigurationError. ``max_body_bytes`` and ``body_timeout_s`` bound only bodies that are judged."""
         super().__init__(
             app,
-            _judge(database, policy, verifier),
+            _judge(database, policy, verifier, audit),
             exempt=exempt,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
@@ -58,7 +63,7 @@ class KeyscopeMiddleware(Middleware):
         )
 
 
-def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVerifier | None) -> Judge:
+def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVerifier | None, audit: bool) -> Judge:
     if verifier is not None and database is None and policy is None:
         return RemoteJudge(verifier)
     if verifier is not None or database is None or policy is None:
@@ -67,7 +72,12 @@ def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVer
     known = load_any(policy) if isinstance(policy, str) else policy
     if isinstance(known, Policy):
         require_sound(known)
-    return EmbeddedJudge(lambda: _existing(database), lambda: _table(known), SystemClock())
+    clock = SystemClock()
+
+    def record(store: Store) -> Recording:
+        return recording_of(database, store, clock, copies_changes=False)
+
+    return EmbeddedJudge(lambda: _existing(database), lambda: _table(known), clock, record if audit else None)
 
 
 def _table(source: Policy | Callable[[], Policy]) -> Table:

@@ -33,6 +33,7 @@
     ├── Conflict                    the same request id with another body
     ├── Unavailable                 the authority cannot decide; the gate stays closed
     │   ├── StoreUnavailable
+    │   ├── AuditUnavailable        what was decided cannot be written down
     │   ├── TooManyStreams          as many follow the changes as one process serves
     │   └── AuthorityUnavailable    a Keyscope server that is asked over the network does not answer
     │       └── AuthorityRefused    it does not accept the key of the asking program
@@ -294,6 +295,13 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
     message = "The key database cannot be used at the moment, so nothing is let through. The log says why."
+
+
+class AuditUnavailable(Unavailable):
+    """The audit trail could not be written for some seconds, so what is let through would leave no trace."""
+
+    code = "audit_unavailable"
+    message = "The audit trail cannot be written at the moment, so nothing is let through. The log says why."
 
 
 class TooManyStreams(Unavailable):

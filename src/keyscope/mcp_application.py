@@ -6,6 +6,7 @@ import logging
 from urllib.parse import urlsplit
 
 from keyscope.authority.ports import Clock, Entropy, Store
+from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
 from keyscope.errors import NotFound
 from keyscope.gate.faults import refused
@@ -36,13 +37,15 @@ class McpApplication:
         clock: Clock,
         entropy: Entropy,
         upstream: Upstream | None = None,
+        recording: Recording | None = None,
     ) -> None:
         if upstream is None:
             raise ValueError("the MCP gate stands in front of something")
         self._settings = settings
         self._store = store
+        self._recording = recording
         self.index = store.open_index()
-        self.verifier = Verifier(self.index, policy.table(), clock, set())
+        self.verifier = Verifier(self.index, policy.table(), clock, set(), recording.ledger if recording else None)
         self._gate = McpGate(
             self.verifier,
             upstream,
@@ -75,7 +78,7 @@ class McpApplication:
 
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
-        check(self.verifier, self.index, self._store)
+        check(self.verifier, self.index, self._store, self._recording)
 
 
 def endpoint_of(settings: Settings) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -21,16 +21,19 @@ from keyscope import __version__
 from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Clock, Entropy, Index, Store
+from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
 from keyscope.behind import PeerFromEngine
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
 from keyscope.gate.upkeep import record
 from keyscope.gate.upstream import Upstream
+from keyscope.gate.writing import written_down
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.own import with_own_operations
 from keyscope.policy.sources import load_any
+from keyscope.recorded import recording_of
 from keyscope.settings import Settings
 from keyscope.silent import close_silent
 from keyscope.store.open import open_store
@@ -69,7 +72,7 @@ class Served(Protocol):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
-Make = Callable[[Settings, Policy, Store, Clock, Entropy, Upstream | None], Served]
+Make = Callable[[Settings, Policy, Store, Clock, Entropy, Upstream | None, Recording | None], Served]
 
 
 def run_alone(settings: Settings, policy: Policy, make: Make) -> None:
@@ -89,8 +92,10 @@ async def serve(
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
-            application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream)
+            recording = stack.enter_context(_recording(settings, store))
+            application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream, recording)
             stack.callback(application.index.close)
+            await stack.enter_async_context(written_down(application.verifier, recording))
             if settings.envoy_grpc is not None and isinstance(application, Application):
                 from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
 
@@ -104,6 +109,17 @@ def _followed(database: str) -> Store:
     """The store, whose changes wait for the gates that keep a copy."""
     store = open_store(database)
     return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
+
+
+@contextlib.contextmanager
+def _recording(settings: Settings, store: Store) -> Iterator[Recording | None]:
+    """What this process records, if it is to."""
+    if not settings.audit:
+        yield None
+        return
+    recording = recording_of(settings.database, store, SystemClock(), copies_changes=True)
+    with contextlib.closing(recording.trail):
+        yield recording
 
 
 def _upstream(settings: Settings) -> Upstream:

@@ -79,6 +79,7 @@ class Settings(Struct, frozen=True):
     max_child_keys: int
     max_rotation_overlap_s: float
     undelete_window_s: float
+    audit: bool
     log_level: str
     public_url: str | None
     upstream_key: Secret | None
@@ -219,6 +220,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_child_keys", "1000", _whole(0, 1_000_000), "Most living keys that one restricted key has minted."),
     Setting("max_rotation_overlap_s", "604800", _seconds(0, 31_536_000), "Longest life of an old secret, in seconds."),
     Setting("undelete_window_s", "604800", _seconds(0, 31_536_000), "How long a revoked key can be brought back."),
+    Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
     Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),

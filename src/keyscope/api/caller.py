@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from keyscope.authority.ports import Clock, Store
 from keyscope.authority.replay import Repeatable
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.tightening import Tightening
+from keyscope.authority.trail import Trail
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault
 from keyscope.gate.admit import admit
@@ -34,7 +34,7 @@ from keyscope.model.secret import Secret
 from keyscope.policy.document import Policy
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.body import read_json_bytes
-from keyscope.wire.call import Call, peer_of
+from keyscope.wire.call import Call, peer_of, request_id
 from keyscope.wire.codec import encode
 from keyscope.wire.problem import Answer
 
@@ -42,7 +42,6 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 _AT_ONCE = 50
-_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
 class Answered(Exception):
@@ -65,6 +64,8 @@ class Desk(Struct, frozen=True):
     panic: Panic
     rules: AccountRules
     store: Store
+    trail: Trail | None
+    """None if no audit trail is kept."""
     feed: Feed
     clock: Clock
     policy: Policy
@@ -106,7 +107,7 @@ def admitted(request: Request, desk: Desk) -> Caller:
     outcome = admit(desk.verifier, call)
     if not isinstance(outcome, Allow):
         raise Answered(outcome)
-    origin = Origin(outcome.lineage.chain, peer_of(request.scope), request_id(call))
+    origin = Origin(outcome.lineage.chain, peer_of(request.scope), request_id(call.headers))
     return Caller(outcome.lineage, Secret(find_bearer(call.headers).decode("ascii")), origin)
 
 
@@ -116,18 +117,9 @@ async def read(request: Request, desk: Desk, model: type[M]) -> tuple[M, bytes]:
     return parse(raw, model, desk.context), raw
 
 
-def request_id(call: Call) -> str | None:
-    """``Idempotency-Key`` or ``x-request-id``: 1 to 255 visible ASCII characters; anything else counts as none."""
-    for wanted in (b"idempotency-key", b"x-request-id"):
-        values = [value for name, value in call.headers if name == wanted]
-        if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]):
-            return values[0].decode("ascii")
-    return None
-
-
 def repeatable(call: Call, caller: Caller, raw: bytes) -> Repeatable | None:
     """What makes this request recognisable when it is sent again."""
-    found = request_id(call)
+    found = request_id(call.headers)
     return Repeatable(found, f"{call.method} {call.path}", raw, caller.secret) if found is not None else None
 
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from keyscope.api.caller import Answered, Desk, call_of, in_thread, request_id
+from keyscope.api.caller import Answered, Desk, call_of, in_thread
 from keyscope.api.plain import (
     Plain,
     asking,
@@ -26,6 +26,7 @@ from keyscope.api.plain import (
     response_of,
     rewritten,
 )
+from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, KeyscopeError
 from keyscope.model.decision import Deny
 from keyscope.model.event import Origin
@@ -33,7 +34,7 @@ from keyscope.model.key import NEVER_MS, Lineage
 from keyscope.model.scope import Grant, Level, Scope
 from keyscope.wire.asgi import Receive
 from keyscope.wire.bearer import find_bearer
-from keyscope.wire.call import Call
+from keyscope.wire.call import Call, request_id
 from keyscope.wire.form import MEDIA_TYPE, parse_form
 from keyscope.wire.own import METADATA
 from keyscope.wire.problem import NO_STORE, Answer
@@ -124,7 +125,7 @@ class TokenRoutes:
                 self._check_manager(caller, call)
             target = self._living(token, caller.key.account_id)
             if target is not None:
-                await self._end(target, caller, is_own, Origin(caller.chain, call.peer, request_id(call)))
+                await self._end(target, caller, is_own, Origin(caller.chain, call.peer, request_id(call.headers)))
             return _REVOKED
         except (KeyscopeError, Answered) as error:
             return _refused(error)
@@ -157,7 +158,7 @@ class TokenRoutes:
 
     def _described(self, token: bytes, account_id: str, call: Call) -> Answer:
         try:
-            lineage = self._desk.verifier.live(token, call.peer)
+            lineage = self._desk.verifier.live(token, Attempt(peer=call.peer, request_id=request_id(call.headers)))
         except InvalidToken:
             return _INACTIVE
         if lineage.key.account_id != account_id:

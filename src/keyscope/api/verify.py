@@ -15,14 +15,16 @@ from keyscope.api.documented import BODY, responses
 from keyscope.api.replies.asked import Verified, VerifiedAll, me_view
 from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
+from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InvalidToken
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Decision
 from keyscope.model.key import Lineage
-from keyscope.model.operation import Route, strongest
+from keyscope.model.operation import LIVE, Route, strongest
 from keyscope.model.scope import Scope
 from keyscope.wire.asked import ASKABLE, asked_call
 from keyscope.wire.body import read_json_bytes
+from keyscope.wire.call import Call, request_id
 from keyscope.wire.codec import decode
 
 _INVALID: dict[str, object] = {
@@ -38,8 +40,6 @@ _INVALID: dict[str, object] = {
     "message": InvalidToken.message,
     "next": [],
 }
-
-_ASKED_FOR_NO_CALL = Route((), (), ())
 
 
 class VerifyRoutes:
@@ -65,47 +65,58 @@ class VerifyRoutes:
         value, faults = decode(raw) if raw else ({}, [])
         if isinstance(value, dict) and "checks" in value:
             checks = checked(value, faults, VerifyKeys, desk.context).checks
-            return json_reply({"results": await self._all(checks, account_id, call.peer)})
+            return json_reply({"results": await self._all(checks, account_id, call)})
         asked = checked(value, faults, VerifyKey, desk.context)
-        return json_reply(self._one(asked, _call(asked), account_id, call.peer))
+        return json_reply(self._one(asked, _call(asked), account_id, call))
 
-    async def _all(self, checks: Sequence[VerifyKey], account_id: str, peer: str) -> list[dict[str, object]]:
+    async def _all(self, checks: Sequence[VerifyKey], account_id: str, question: Call) -> list[dict[str, object]]:
         """The answers in the order asked. Raises BadRequest, before any answer, if a call among them is not one."""
         calls = [_numbered(number, asked) for number, asked in enumerate(checks)]
         results = []
         for number, (asked, call) in enumerate(zip(checks, calls, strict=True)):
             await give_way(number)
-            results.append(self._one(asked, call, account_id, peer))
+            results.append(self._one(asked, call, account_id, question))
         return results
 
-    def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, peer: str) -> dict[str, object]:
-        lineage = self._find(asked.key, account_id, peer)
+    def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, question: Call) -> dict[str, object]:
+        method, path = call
+        attempt = _attempt(method, path, question)
+        lineage = self._find(asked.key, account_id, attempt)
         if lineage is None:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
-        method, path = call
-        route = self._desk.verifier.route(method, path) if method else _ASKED_FOR_NO_CALL
-        decision = self._judge(lineage, _wanted(route, asked.body, scopes_of(asked.scopes)))
+        route = self._desk.verifier.route(method, path) if method else LIVE
+        decision = self._desk.verifier.judge(lineage, route, _needs(route, asked.body, scopes_of(asked.scopes)))
+        by_body = _is_judged_by_body(lineage, route)
+        if not by_body or "body" in asked.model_fields_set:  # otherwise it will be asked again, with the body
+            self._note(decision, attempt)
+        return {**_verified(lineage, decision, *call), "judged_by_body": by_body}
+
+    def _note(self, decision: Decision, attempt: Attempt) -> None:
         if isinstance(decision, Allow):
             self._desk.verifier.note_use(decision)
-        return {**_verified(lineage, decision, *call), "judged_by_body": _is_judged_by_body(lineage, route)}
+            if decision.observed is not None:
+                self._desk.verifier.note_observed(decision.observed, attempt)
+        else:
+            self._desk.verifier.note_denied(decision, attempt)
 
-    def _find(self, text: str, account_id: str, peer: str) -> Lineage | None:
+    def _find(self, text: str, account_id: str, attempt: Attempt) -> Lineage | None:
         """The key, if it is live and of this account."""
         try:
-            lineage = self._desk.verifier.live(text.encode("utf-8"), peer)
+            lineage = self._desk.verifier.live(text.encode("utf-8"), attempt)
         except InvalidToken:
             return None
         return lineage if lineage.key.account_id == account_id else None
 
-    def _judge(self, lineage: Lineage, route: Route | None) -> Decision:
-        return self._desk.verifier.judge(lineage, route, route.needs if route is not None else ())
+
+def _attempt(method: str, path: str, question: Call) -> Attempt:
+    """The call asked about, as it is written down, by whoever asks."""
+    asked_by = request_id(question.headers)
+    return Attempt(method=method or None, path=path or None, peer=question.peer, request_id=asked_by)
 
 
-def _wanted(route: Route | None, body: Json, scopes: tuple[Scope, ...]) -> Route | None:
-    """What must be covered: the call's scopes with this body, and the scopes asked for. None: not in the policy."""
-    if route is None:
-        return None
-    return Route(route.operations, strongest((*route.needs_with(body), *scopes)), ())
+def _needs(route: Route | None, body: Json, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """What must be covered: the call's scopes with this body, and the scopes asked for."""
+    return strongest((*route.needs_with(body), *scopes)) if route is not None else ()
 
 
 def _is_judged_by_body(lineage: Lineage, route: Route | None) -> bool:

@@ -6,28 +6,36 @@ revoked is refused from the moment the revocation starts, before the store has a
 
 from __future__ import annotations
 
+import logging
 from hashlib import sha256
 
 from keyscope.authority.derivation import DerivedKeys
+from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Index
+from keyscope.authority.trail import OBSERVED, UNSEEN, Attempt
 from keyscope.authority.tripwire import DeadKeyUses
-from keyscope.errors import InvalidToken, Unavailable
+from keyscope.errors import InvalidToken, Refused, Unavailable
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
 from keyscope.model.key import Lineage
-from keyscope.model.operation import Route, Table
+from keyscope.model.operation import LIVE, Route, Table
 from keyscope.model.scope import Scope
 from keyscope.model.token import is_token
+
+log = logging.getLogger(__name__)
 
 
 class Verifier:
     """Answers for one process. Used from one thread, like the index it reads.
 
-    ``used`` collects when keys were last accepted, for the recorder to take away.
+    ``used`` collects when keys were last accepted, for the recorder to take away. With a ``ledger`` that is collected
+    there, with all else that goes into the audit trail.
     """
 
-    def __init__(self, index: Index, table: Table, clock: Clock, barred: set[str]) -> None:
+    def __init__(
+        self, index: Index, table: Table, clock: Clock, barred: set[str], ledger: Ledger | None = None
+    ) -> None:
         self._find = index.find
         self._lineage = index.lineage
         self._find_derived = DerivedKeys(index).find
@@ -35,6 +43,9 @@ class Verifier:
         self.methods = table.methods
         self._now_ms = clock.now_ms
         self._barred = barred
+        self.ledger = ledger
+        self.note_use = ledger.allowed if ledger is not None else self._note_use
+        """Remember that a call was let through, once all of it was judged."""
         self.used: dict[str, int] = {}
         self.dead = DeadKeyUses()
         self.closed: Unavailable | None = None
@@ -89,20 +100,40 @@ class Verifier:
         """Judge a call whose route and needed scopes are known."""
         return decide(lineage, Access(route, needs, self._now_ms()))
 
-    def live(self, token: bytes, peer: str | None = None) -> Lineage:
-        """The key, if it is active now. Raises InvalidToken otherwise. ``peer`` is who showed it, for the record."""
-        lineage = self.find(token)
-        now_ms = self._now_ms()
-        if lineage.stopped or now_ms >= lineage.expires_at_ms:
-            self.dead.note(lineage, now_ms, peer)
+    def live(self, token: bytes, attempt: Attempt = UNSEEN) -> Lineage:
+        """The key, if it is active now. Raises InvalidToken otherwise. ``attempt`` is for the record."""
+        try:
+            lineage = self.find(token)
+        except InvalidToken as error:
+            self.note_refused(error, attempt)
+            raise
+        decision = self.judge(lineage, LIVE, ())
+        if isinstance(decision, Deny):
+            self.note_denied(decision, attempt)
             raise InvalidToken("the key is not active")
         return lineage
 
-    def note_use(self, allow: Allow) -> None:
-        """Remember that the key was accepted."""
-        self.used[allow.lineage.key.id] = allow.access.now_ms
-
-    def note_denied(self, denied: Deny, peer: str | None) -> None:
-        """Remember that a key was shown that is good no longer."""
+    def note_denied(self, denied: Deny, attempt: Attempt) -> None:
+        """Remember a refusal, and that a key was shown that is good no longer."""
         if denied.is_dead:
-            self.dead.note(denied.lineage, denied.access.now_ms, peer)
+            self.dead.note(denied.lineage, denied.access.now_ms, attempt.peer)
+        if self.ledger is not None:
+            self.ledger.denied(denied, attempt)
+
+    def note_observed(self, would_be: Deny, attempt: Attempt) -> None:
+        """Remember a call that was let through because its key is observed. In the log, if no audit trail is kept."""
+        if self.ledger is not None:
+            self.ledger.denied(would_be, attempt, OBSERVED)
+        else:
+            log.warning(
+                "observed: %s lacks %s for %s %s",
+                would_be.lineage.key.id, " ".join(map(str, would_be.missing)), attempt.method, attempt.path,
+            )  # fmt: skip
+
+    def note_refused(self, error: Refused, attempt: Attempt) -> None:
+        """Remember that a call was refused before there was a key to judge it by."""
+        if self.ledger is not None:
+            self.ledger.refused(error.code, attempt, self._now_ms())
+
+    def _note_use(self, allow: Allow) -> None:
+        self.used[allow.lineage.key.id] = allow.access.now_ms

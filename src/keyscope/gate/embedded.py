@@ -7,17 +7,18 @@ import logging
 from collections.abc import Callable, Iterable
 
 from keyscope.authority.ports import Clock, Index, Store
+from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
-from keyscope.gate.admit import admit, is_judged_by_body
+from keyscope.gate.admit import admit_with, first_look, is_judged_by_body
 from keyscope.gate.judge import Caller, Pending, Verdict, with_more
 from keyscope.gate.upkeep import check, record
+from keyscope.gate.writing import written_down
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Table
 from keyscope.wire.call import Call
-from keyscope.wire.refusal import refusal
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,16 @@ MOST_KEPT = 4096
 class EmbeddedJudge:
     """For one thread and one loop. A revocation by any process of the host binds the next request."""
 
-    def __init__(self, open_store: Callable[[], Store], table: Callable[[], Table], clock: Clock) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        table: Callable[[], Table],
+        clock: Clock,
+        record: Callable[[Store], Recording] | None = None,
+    ) -> None:
+        """``record`` makes what records for a store; None if nothing is to be recorded."""
         self._open_store = open_store
+        self._record = record
         self._table = table
         self._clock = clock
         self._callers: dict[Lineage, Caller] = {}
@@ -43,13 +52,14 @@ class EmbeddedJudge:
         table = self._table()
         store = self._open_store()
         index = store.open_index()
-        self._verifier = Verifier(index, table, self._clock, set())
-        self._upkeep = asyncio.get_running_loop().create_task(_keep_up(self._verifier, index, store))
+        recording = self._record(store) if self._record is not None else None
+        self._verifier = Verifier(index, table, self._clock, set(), recording.ledger if recording else None)
+        self._upkeep = asyncio.get_running_loop().create_task(_keep_up(self._verifier, index, store, recording))
 
     async def admit(self, call: Call) -> Verdict | Pending:
         if self._verifier is None:
             raise Unavailable("the database is not open")
-        outcome = admit(self._verifier, call)
+        outcome = first_look(self._verifier, call)
         if not isinstance(outcome, Allow):
             return outcome
         if is_judged_by_body(outcome):
@@ -87,10 +97,8 @@ class _Settling:
         lineage, route = self._allow.lineage, self._allow.access.route
         if route is None:
             raise Unavailable("only a listed call depends on its body")
-        decision = self._verifier.judge(lineage, route, route.needs_with(value))
-        if isinstance(decision, Allow):
-            return self._caller(decision)
-        return refusal(decision, self._call.method, self._call.path)
+        outcome = admit_with(self._verifier, self._allow, self._call, route.needs_with(value))
+        return self._caller(outcome) if isinstance(outcome, Allow) else outcome
 
 
 def caller_of(lineage: Lineage, more: Iterable[str] = ()) -> Caller:
@@ -104,22 +112,25 @@ def caller_of(lineage: Lineage, more: Iterable[str] = ()) -> Caller:
     )
 
 
-async def _keep_up(verifier: Verifier, index: Index, store: Store) -> None:
+async def _keep_up(verifier: Verifier, index: Index, store: Store, recording: Recording | None) -> None:
     """Until cancelled. If this fails in a way that is not foreseen, the gate stays closed until it works again."""
     try:
-        while True:
-            try:
-                check(verifier, index, store)
-                await record(verifier, store)
-                await asyncio.to_thread(store.tidy)
-            except KeyscopeError as error:
-                log.error("the store cannot be used: %s", error.detail)
-            except Exception as error:
-                verifier.closed = Unavailable(type(error).__name__)
-                log.error("the store is not looked after", exc_info=error)
-            await asyncio.sleep(UPKEEP_S)
+        async with written_down(verifier, recording):
+            while True:
+                try:
+                    check(verifier, index, store, recording)
+                    await record(verifier, store)
+                    await asyncio.to_thread(store.tidy)
+                except KeyscopeError as error:
+                    log.error("the store cannot be used: %s", error.detail)
+                except Exception as error:
+                    verifier.closed = Unavailable(type(error).__name__)
+                    log.error("the store is not looked after", exc_info=error)
+                await asyncio.sleep(UPKEEP_S)
     finally:
         verifier.closed = Unavailable("the program stops")
         index.close()
         await asyncio.shield(record(verifier, store))
         store.close()
+        if recording is not None:
+            recording.trail.close()

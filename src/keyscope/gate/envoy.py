@@ -20,7 +20,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadTarget, Fault, KeyscopeError, OwnOperation, RepeatedCredential, TooLarge, Unavailable
-from keyscope.gate.admit import admit, admit_with, is_judged_by_body
+from keyscope.gate.admit import admit_with, attempt_of, first_look, is_judged_by_body
 from keyscope.gate.forward import ACCOUNT_ID_HEADER, KEY_ID_HEADER
 from keyscope.gate.peers import TrustedPeers
 from keyscope.model.decision import Allow
@@ -85,8 +85,9 @@ class EnvoyGate:
         http = attributes.request.http
         call = _call(http, attributes.source.address.socket_address.address, self._max_header_bytes)
         if is_own(call.path):
+            self._verifier.note_refused(OwnOperation(), attempt_of(call))
             raise OwnOperation
-        admitted = admit(self._verifier, call)
+        admitted = first_look(self._verifier, call)
         if not isinstance(admitted, Allow) or not is_judged_by_body(admitted):
             return admitted
         needs = self._needs(admitted.access.route, call.headers, http)

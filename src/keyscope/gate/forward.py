@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from keyscope.authority.trail import UNSEEN, Attempt
 from keyscope.authority.verify import Verifier
 from keyscope.errors import (
     BadRequest,
@@ -31,7 +32,7 @@ from keyscope.gate.peers import Network, TrustedPeers
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.bearer import bearer_token
-from keyscope.wire.call import peer_of
+from keyscope.wire.call import peer_of, request_id
 from keyscope.wire.own import is_own
 from keyscope.wire.problem import NO_STORE, Answer, answer
 from keyscope.wire.refusal import refusal
@@ -106,8 +107,12 @@ class ForwardAuth:
             self._peers.check(peer_of(scope))
             return self._judge(dialect, scope)
         except (MissingCredential, InvalidToken) as error:
+            self._verifier.note_refused(error, UNSEEN)
             return answer(error)
-        except (RepeatedCredential, BadRequest, OwnOperation, PeerNotTrusted) as error:
+        except (RepeatedCredential, OwnOperation, PeerNotTrusted) as error:
+            self._verifier.note_refused(error, UNSEEN)
+            return answer(error, status=dialect.status)
+        except BadRequest as error:
             return answer(error, status=dialect.status)
 
     def _judge(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
@@ -121,10 +126,14 @@ class ForwardAuth:
         route = decision.access.route
         if route is not None and route.conditions and length not in _MEMBERLESS_BODY_BYTES:
             decision = self._verifier.judge(decision.lineage, route, route.needs_unseen)
+        # The peer is the proxy, and who called it only the proxy knows.
+        asked = Attempt(method=method, path=path, request_id=request_id(scope["headers"]))
         if isinstance(decision, Allow):
             self._verifier.note_use(decision)
+            if decision.observed is not None:
+                self._verifier.note_observed(decision.observed, asked)
             return _allowed(decision)
-        self._verifier.note_denied(decision, None)
+        self._verifier.note_denied(decision, asked)
         return refusal(decision, method, path)
 
 

@@ -25,7 +25,6 @@ from keyscope.gate.upstream import Upstream
 from keyscope.model.key import Lineage
 from keyscope.policy.tools import LISTS
 from keyscope.wire.asgi import RawHeaders, Receive, Scope, Send, send_answer
-from keyscope.wire.bearer import find_bearer
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call
 from keyscope.wire.codec import decode_strict, encode
@@ -79,8 +78,7 @@ class McpGate:
     async def __call__(self, scope: Scope, call: Call, receive: Receive, send: Send) -> None:
         """Answer one request. Raises KeyscopeError only before anything was sent."""
         self._check_head(call)
-        token = find_bearer(call.headers)
-        lineage = self._judge.live(token, call.peer)
+        token, lineage = self._judge.live(call)
         session = self._session(call, lineage)
         if call.method != "POST":
             # A stream outside of the caller's own session might carry what is another key's.
@@ -92,9 +90,9 @@ class McpGate:
             value = decode_strict(raw)
             scope[RPC_ID] = id_in(value)
             asked = _read(call, message_of(value), Asked(token, lineage, session, body=encode(value)))
-            objection = self._judge.objection(token, asked.wants)
-            if objection is not None:
-                return await send_answer(send, rpc_answer(objection, asked.id))
+        objection = self._judge.admit(call, token, asked.wants)
+        if objection is not None:
+            return await send_answer(send, rpc_answer(objection, asked.id))
         return await self._forward(call, asked, Exchange.after_body(receive, self._body_timeout_s), send)
 
     async def _forward(self, call: Call, asked: Asked, exchange: Exchange, send: Send) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from keyscope.authority.verify import Verifier
-from keyscope.errors import InvalidToken
+from keyscope.errors import Unauthenticated
+from keyscope.gate.admit import attempt_of
 from keyscope.gate.mcp_call import Want
 from keyscope.gate.mcp_lists import May
 from keyscope.model.decision import Allow, Decision, Deny
 from keyscope.model.key import Lineage
-from keyscope.model.operation import Route
+from keyscope.model.operation import LIVE
 from keyscope.policy.tools import METHOD
+from keyscope.wire.bearer import find_bearer
+from keyscope.wire.call import Call
 from keyscope.wire.problem import Answer
 from keyscope.wire.refusal import refusal
-
-_LIVE = Route((), (), ())
-"""What needs no more than a live key."""
 
 
 class Judge:
@@ -25,27 +27,35 @@ class Judge:
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
 
-    def live(self, token: bytes, peer: str) -> Lineage:
-        """The key, if it is good now; its use is noted. Raises InvalidToken otherwise."""
-        lineage = self._verifier.find(token)
-        decision = self._verifier.judge(lineage, _LIVE, ())
-        if isinstance(decision, Deny):
-            self._verifier.note_denied(decision, peer)
-            raise InvalidToken("the key is not active")
-        self._verifier.note_use(decision)
-        return lineage
+    def live(self, call: Call) -> tuple[bytes, Lineage]:
+        """The credential and its key, if that is good now. Raises Unauthenticated otherwise."""
+        try:
+            token = find_bearer(call.headers)
+        except Unauthenticated as error:
+            self._verifier.note_refused(error, attempt_of(call))
+            raise
+        return token, self._verifier.live(token, attempt_of(call))
+
+    def admit(self, call: Call, token: bytes, wanted: Sequence[Want]) -> Answer | None:
+        """The same as ``objection``, once for each message: what comes of it goes into the record."""
+        decisions = self._decisions(self._verifier.find(token), wanted)
+        denied = _first_denied(decisions)
+        if denied is not None:
+            asked = attempt_of(call)
+            self._verifier.note_denied(denied[1], replace(asked, method=METHOD, path=denied[0]))
+            return refusal(denied[1], METHOD, denied[0])
+        for path, decision in decisions:
+            if isinstance(decision, Allow):
+                self._verifier.note_use(decision)
+                if decision.observed is not None:
+                    would_be = replace(attempt_of(call), method=METHOD, path=path)
+                    self._verifier.note_observed(decision.observed, would_be)
+        return None
 
     def objection(self, token: bytes, wanted: Sequence[Want]) -> Answer | None:
         """The refusal of the first thing that the key may not do now; None if it may do all. Raises InvalidToken."""
-        lineage = self._verifier.find(token)
-        alive = self._verifier.judge(lineage, _LIVE, ())
-        if isinstance(alive, Deny):
-            return refusal(alive, METHOD, "/")
-        for want in wanted:
-            decision = self._one(lineage, want)
-            if isinstance(decision, Deny):
-                return refusal(decision, METHOD, want.path)
-        return None
+        denied = _first_denied(self._decisions(self._verifier.find(token), wanted))
+        return refusal(denied[1], METHOD, denied[0]) if denied is not None else None
 
     def may(self, token: bytes) -> May:
         """Whether the key may call what has this path, at the time of asking."""
@@ -55,6 +65,16 @@ class Judge:
 
         return may
 
+    def _decisions(self, lineage: Lineage, wanted: Sequence[Want]) -> list[tuple[str, Decision]]:
+        """For each thing wanted its path and the decision; for nothing, whether the key is good."""
+        if not wanted:
+            return [("/", self._verifier.judge(lineage, LIVE, ()))]
+        return [(want.path, self._one(lineage, want)) for want in wanted]
+
     def _one(self, lineage: Lineage, want: Want) -> Decision:
         route = self._verifier.route(METHOD, want.path)
         return self._verifier.judge(lineage, route, route.needs_with(want.arguments) if route is not None else ())
+
+
+def _first_denied(decisions: list[tuple[str, Decision]]) -> tuple[str, Deny] | None:
+    return next(((path, decision) for path, decision in decisions if isinstance(decision, Deny)), None)

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 from keyscope.authority.verify import Verifier
-from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
-from keyscope.gate.admit import admit, admit_with, is_judged_by_body
+from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, Unavailable, UpstreamFailure
+from keyscope.gate.admit import admit_with, first_look, is_judged_by_body
 from keyscope.gate.exchange import BrokenOff, CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
 from keyscope.gate.upstream import Body, Upstream
@@ -43,7 +43,7 @@ class Proxy:
 
     async def __call__(self, call: Call, receive: Receive, send: Send) -> None:
         """Answer one request. Raises KeyscopeError only before anything was sent."""
-        admitted = admit(self._verifier, call)
+        admitted = first_look(self._verifier, call)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
         if is_judged_by_body(admitted):
@@ -69,11 +69,13 @@ class Proxy:
     def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> bytes | Answer:
         """The bytes to send on, written anew from the value that was judged; or the refusal."""
         route = allow.access.route
-        if route is None or not raw:
-            return raw
-        value = decode_strict(raw)
+        if route is None:
+            raise Unavailable("only a listed call depends on its body")
+        value = decode_strict(raw) if raw else None
         admitted = admit_with(self._verifier, allow, call, route.needs_with(value))
-        return encode(value) if isinstance(admitted, Allow) else admitted
+        if not isinstance(admitted, Allow):
+            return admitted
+        return encode(value) if raw else raw
 
     def _fields(self, call: Call, allow: Allow) -> Fields:
         if self._upstream is None:

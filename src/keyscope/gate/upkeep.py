@@ -6,17 +6,20 @@ import asyncio
 import logging
 
 from keyscope.authority.ports import Index, Store, Writer
+from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
 
 log = logging.getLogger(__name__)
 
 
-def check(verifier: Verifier, index: Index, store: Store) -> None:
-    """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
+def check(verifier: Verifier, index: Index, store: Store, recording: Recording | None = None) -> None:
+    """Raise Unavailable, and keep the gate closed, if the store or the audit trail cannot be used. Else open it."""
     try:
         index.release()
         store.check()
+        if recording is not None:
+            recording.check()
     except Unavailable as error:
         verifier.closed = error
         raise

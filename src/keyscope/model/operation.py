@@ -57,8 +57,8 @@ class Operation(Struct, frozen=True, kw_only=True):
         return f"{self.id} ({self.call})"
 
 
-class Route(Struct, frozen=True):
-    """What a call is, once matched: one operation, or several in a true tie."""
+class Route(Struct, frozen=True, cache_hash=True):
+    """What a call is, once matched: one operation, or several in a true tie. (Its hash is kept: calls are counted.)"""
 
     operations: tuple[Operation, ...]
     needs: tuple[Scope, ...]
@@ -82,6 +82,10 @@ class Route(Struct, frozen=True):
     @property
     def id(self) -> str:
         return "+".join(operation.id for operation in self.operations)
+
+
+LIVE = Route((), (), ())
+"""What needs no more than a live key."""
 
 
 class Table:

@@ -7,6 +7,7 @@ ours. Both are part of the step's transaction. Steps that were released are neve
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,10 +17,13 @@ from keyscope.store.trouble import unusable
 APPLICATION_ID = 0x4B657953
 """“KeyS”."""
 
+_PAUSE_S = 0.01
+"""Between two tries at what SQLite does not wait for."""
 
-def steps() -> tuple[str, ...]:
-    """The scripts in order; step n is at n - 1."""
-    folder = files("keyscope.store") / "migrations"
+
+def steps(name: str = "migrations") -> tuple[str, ...]:
+    """The scripts of a folder in order; step n is at n - 1."""
+    folder = files("keyscope.store") / name
     scripts = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     return tuple(script.read_text(encoding="utf-8") for script in scripts)
 
@@ -36,11 +40,11 @@ def is_empty(connection: sqlite3.Connection) -> bool:
     return objects == 0 and _application(connection) == 0 and version(connection) == 0
 
 
-def check_ours(connection: sqlite3.Connection, path: Path, known: int) -> None:
+def check_ours(connection: sqlite3.Connection, path: Path, known: int, application: int = APPLICATION_ID) -> None:
     """Refuse the database of another program, and one of a newer Keyscope."""
     if is_empty(connection):
         return
-    if _application(connection) != APPLICATION_ID:
+    if _application(connection) != application:
         raise unusable(f"The file {path} is a SQLite database, but not Keyscope's. Name another file.")
     found = version(connection)
     if found > known:
@@ -50,21 +54,35 @@ def check_ours(connection: sqlite3.Connection, path: Path, known: int) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
+def migrate(connection: sqlite3.Connection, scripts: Sequence[str], application: int = APPLICATION_ID) -> None:
     """Apply the steps that the file has not seen."""
     for number, script in enumerate(scripts, start=1):
         if version(connection) < number:
-            _apply(connection, number, script)
+            _apply(connection, number, script, application)
 
 
-def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:
+def write_ahead(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Let readers never wait for a writer (WAL). Stays with the file."""
+    # SQLite does not wait here as it does elsewhere: it gives up at once while another process does the same.
+    end_s = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end_s:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+def _apply(connection: sqlite3.Connection, number: int, script: str, application: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have applied the step while this one waited for the lock.
         if version(connection) < number:
             for statement in _statements(script):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA application_id = {application}")
             connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")
     except BaseException:

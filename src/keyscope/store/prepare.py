@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from pathlib import Path
 
 from keyscope.store import migrate
@@ -19,9 +18,6 @@ from keyscope.store.trouble import opening, unusable
 
 CHECKED_WHOLE_BELOW = 64 << 20
 """Bytes. A larger file is checked page by page as it is read: a million keys must open at once."""
-
-_PAUSE_S = 0.01
-"""Between two tries at what SQLite does not wait for."""
 
 _SCHEMA = (
     f"{KEYS} LIMIT 1",
@@ -103,25 +99,12 @@ def _bring_up(
             f"The database {path} is empty, but its marker {marker.path} is there. {_restore_or_begin(marker)}"
         )
     _check_whole(connection, path)
-    _write_ahead(connection, busy_timeout_s)
+    migrate.write_ahead(connection, busy_timeout_s)
     migrate.migrate(connection, scripts)
     for statement in _SCHEMA:
         connection.execute(statement).fetchone()
     _check_writable(connection)
     _check_mark(_mark_of(connection, path), path, marker, mark)
-
-
-def _write_ahead(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
-    # SQLite does not wait here as it does elsewhere: it gives up at once while another process does the same.
-    end_s = time.monotonic() + busy_timeout_s
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end_s:
-                raise
-        time.sleep(_PAUSE_S)
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from keyscope.errors import BadRequest, ExpectationFailed, Fault, HeadersTooLarge, NotImplementedMethod
+from keyscope.model.shown import shown
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.target import METHODS, canonical_path, check_query, matched_method
 
 MAX_FIELDS = 100
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,255}")
 _FIELD_COST = 4  # ": " and CRLF
 
 
@@ -53,6 +56,19 @@ def peer_of(scope: Mapping[str, Any]) -> str:
     """The address of the other end of the connection."""
     client = scope.get("client")
     return client[0] if client else ""
+
+
+def request_id(headers: RawHeaders) -> str | None:
+    """``Idempotency-Key`` or ``x-request-id``: 1 to 255 visible ASCII characters; anything else counts as none.
+
+    So does one that holds a key's text: it is written down (law 5).
+    """
+    for wanted in (b"idempotency-key", b"x-request-id"):
+        values = [value for name, value in headers if name == wanted]
+        if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]):
+            text = values[0].decode("ascii")
+            return text if shown(text, len(text)) == text else None
+    return None
 
 
 def _check_head(headers: RawHeaders, max_header_bytes: int, version: str) -> None:

@@ -52,6 +52,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuthorityUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuthorityRefused: HTTPStatus.SERVICE_UNAVAILABLE,

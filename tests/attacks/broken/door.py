@@ -89,14 +89,14 @@ def _() -> None:
 
 @broken("a key in the query is accepted", "hdr-026")
 def _() -> None:
-    old = admit.admit
+    old = admit.first_look
 
     def look(verifier: Any, asked: Any) -> Any:
         token = asked.query.partition(b"access_token=")[2]
         headers = [(b"authorization", b"Bearer " + token)] if token else asked.headers
         return old(verifier, replace(asked, headers=headers))
 
-    swap(proxy, "admit", look)
+    swap(proxy, "first_look", look)
 
 
 @broken("white space of any sort is cut from a key", "tok-042")
@@ -144,8 +144,8 @@ def _() -> None:
 
 def _judged_as(change: Callable[[Any], Any]) -> None:
     """Judge another call than the one that is sent on."""
-    old = admit.admit
-    swap(proxy, "admit", lambda verifier, asked: old(verifier, change(asked)))
+    old = admit.first_look
+    swap(proxy, "first_look", lambda verifier, asked: old(verifier, change(asked)))
 
 
 @broken("a forwarded URI is believed", "hdr-029", "hdr-030")
@@ -187,16 +187,16 @@ def _() -> None:
     _judged_as(lambda asked: replace(asked, method="GET" if len(asked.method) < 8 else asked.method))
 
 
-def _let_through(which: Callable[[Any], bool], where: Any = proxy) -> None:
+def _let_through(which: Callable[[Any], bool], where: Any = proxy, name: str = "first_look") -> None:
     """Allow every live key the calls that ``which`` picks."""
-    old = admit.admit
+    old = admit.first_look
 
     def look(verifier: Any, asked: Any) -> Any:
         if not which(asked):
             return old(verifier, asked)
         return Allow(verifier.live(bearer.find_bearer(asked.headers)), Access(None, (), 0))
 
-    swap(where, "admit", look)
+    swap(where, name, look)
 
 
 @broken("HEAD is not judged", "mth-001")
@@ -216,7 +216,7 @@ def _() -> None:
 
 @broken("WebSocket handshakes are not judged", "hdr-048", "hdr-049")
 def _() -> None:
-    _let_through(lambda _: True, keyscope.gate.websocket)
+    _let_through(lambda _: True, keyscope.gate.websocket, "admit")
 
 
 @broken("a repeated or missing Host is accepted", "hdr-044", "smg-019")

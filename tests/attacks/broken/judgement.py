@@ -212,7 +212,7 @@ def _() -> None:
 
 @broken("an error lets the call pass", "hdr-053", "tok-033")
 def _() -> None:
-    old = part(keyscope.gate.proxy, "admit")
+    old = part(keyscope.gate.proxy, "first_look")
 
     def admit(verifier: Any, asked: Any) -> Any:
         try:
@@ -220,4 +220,4 @@ def _() -> None:
         except InvalidToken:
             return Allow(Lineage(_anybody()), Access(None, (), 0))
 
-    swap(keyscope.gate.proxy, "admit", admit)
+    swap(keyscope.gate.proxy, "first_look", admit)

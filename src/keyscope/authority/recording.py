@@ -1,0 +1,91 @@
+"""From the ledger to the trail: what was collected is written down, and the changes of the database are copied.
+
+``take`` belongs to the thread that judges, ``write`` to another one. What could not be written is kept and written
+later; when that takes too long the gate is to close (law 7), since nobody would know what it let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import Lock
+
+from keyscope.authority.ledger import Ledger, Taken
+from keyscope.authority.ports import Clock, Store, StoredEvent
+from keyscope.authority.trail import Batch, Entry, Trail
+from keyscope.errors import AuditUnavailable
+
+CLOSE_AFTER_MS = 5_000
+"""How long the trail may be out of use before the gate closes."""
+_PAGE = 1_000
+
+
+class Recording:
+    """One process's. ``store`` is the database whose changes are copied; None for a process that only judges."""
+
+    def __init__(self, trail: Trail, ledger: Ledger, clock: Clock, store: Store | None = None) -> None:
+        self.trail = trail
+        self.ledger = ledger
+        self._clock = clock
+        self._store = store
+        self._kept: list[Batch] = []
+        self._used_at_ms: dict[str, int] = {}
+        self._waiting_since_ms: int | None = None
+        self._lock = Lock()
+
+    def take(self) -> Taken | None:
+        """What was collected; None while earlier things are still to be written. In the thread that judges."""
+        if self._waiting_since_ms is None:
+            self._waiting_since_ms = self._clock.now_ms()
+        return None if self._kept else self.ledger.take()
+
+    def write(self, taken: Taken | None) -> dict[str, int]:
+        """Write down what was taken, or is still kept, in another thread.
+
+        Returns when each key in it was last used, in Unix milliseconds. Raises StoreUnavailable; then it is kept.
+        """
+        with self._lock:
+            if taken is not None:
+                self._kept.append(taken.batch())
+                self._used_at_ms |= taken.used_at_ms()
+            self.trail.append(_joined(self._kept), self._clock.now_ms())
+            used, self._used_at_ms = self._used_at_ms, {}
+            self._kept.clear()
+            self._copy_changes()
+            self._waiting_since_ms = None
+            return used
+
+    def check(self) -> None:
+        """Raise AuditUnavailable if nothing could be written for too long."""
+        since_ms = self._waiting_since_ms
+        if since_ms is not None and self._clock.now_ms() - since_ms > CLOSE_AFTER_MS:
+            raise AuditUnavailable("the audit trail could not be written for some seconds")
+
+    def _copy_changes(self) -> None:
+        """Copy what was changed since the last time. A long past is copied a page at each call."""
+        if self._store is None:
+            return
+        last = self.trail.last_event()
+        changes = self._store.read(lambda reader: reader.changes(after=last, limit=_PAGE))
+        if changes:
+            self.trail.append(Batch([*copies(changes)]), self._clock.now_ms())
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    return Batch([e for batch in batches for e in batch.entries], [u for batch in batches for u in batch.uses])
+
+
+def copies(changes: Iterable[StoredEvent]) -> Iterable[Entry]:
+    """Changes as entries."""
+    for stored in changes:
+        event = stored.event
+        yield Entry(
+            at_ms=event.at_ms,
+            kind=event.kind.value,
+            account_id=event.account_id,
+            key_id=event.key_id,
+            chain=event.origin.chain,
+            peer=event.origin.peer,
+            request_id=event.origin.request_id,
+            event=stored.number,
+            changes=event.changes,
+        )
