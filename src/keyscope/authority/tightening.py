@@ -1,7 +1,7 @@
 """Finding out what a key needs, and leaving it no more: observe it, narrow it, take the narrowing back.
 
 Observing is the only thing that ever lets a key do more than its scopes say, so it takes a standard key, has an end,
-and goes no further than what the account's rules let a restricted key have (docs/decisions/0014).
+and goes no further than what the account's rules let a restricted key have (docs/decisions/0015).
 """
 
 from __future__ import annotations
