@@ -1,4 +1,5 @@
-"""An ASGI application that answers 1 KiB of JSON: ``bare``, and ``guarded`` by Keyscope's middleware.
+"""An ASGI application that answers 1 KiB of JSON: ``bare``, ``wrapped`` in a middleware that does nothing, and
+``guarded`` by Keyscope's.
 
 Any ASGI server runs it, as ``bench.programs.application:bare``. The middleware's database is in ``KEYSCOPE_DATABASE``.
 """
@@ -22,6 +23,17 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
         return
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _BODY})
+
+
+class _Nothing:
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
+wrapped = _Nothing(bare)
 
 
 def _guarded() -> Any:

@@ -7,6 +7,7 @@ revoked is refused from the moment the revocation starts, before the store has a
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from hashlib import sha256
 
 from keyscope.authority.derivation import DerivedKeys
@@ -21,7 +22,11 @@ from keyscope.model.derived import is_derived
 from keyscope.model.key import Lineage
 from keyscope.model.operation import LIVE, Route, Table
 from keyscope.model.scope import Scope
-from keyscope.model.token import is_token
+from keyscope.model.token import CHECK_CHARS, LENGTH, is_token
+
+_MOST_ROUTES = 2048
+_MOST_SOUND = 16_384
+"""Remembered at once: what a call is by the policy, and checksums of keys that were found."""
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +44,11 @@ class Verifier:
         self._find = index.find
         self._lineage = index.lineage
         self._find_derived = DerivedKeys(index).find
-        self.route = table.find
+        self.route = lru_cache(maxsize=_MOST_ROUTES)(table.find)
         self.methods = table.methods
         self._now_ms = clock.now_ms
         self._barred = barred
+        self._sound: set[bytes] = set()
         self.ledger = ledger
         self.note_use = ledger.allowed if ledger is not None else self._note_use
         """Remember that a call was let through, once all of it was judged."""
@@ -68,14 +74,26 @@ class Verifier:
         """
         if self.closed is not None:
             raise self.closed
-        if is_token(token):
-            lineage = self._find(sha256(token).digest())
+        if len(token) == LENGTH:
+            lineage = self._find_whole(token)
         elif is_derived(token):
             lineage = self._find_derived(token)
         else:
             raise InvalidToken("not a key's text")
         if lineage is None:
             raise InvalidToken("no such key")
+        return lineage
+
+    def _find_whole(self, token: bytes) -> Lineage | None:
+        """The checksum spares junk a look-up. Who shows that of a key that was found before may have one at once."""
+        check = token[-CHECK_CHARS:]
+        if check not in self._sound and not is_token(token):
+            raise InvalidToken("not a key's text")
+        lineage = self._find(sha256(token).digest())
+        if lineage is not None and check not in self._sound:
+            if len(self._sound) >= _MOST_SOUND:
+                self._sound.clear()
+            self._sound.add(check)
         return lineage
 
     def by_id(self, key_id: str) -> Lineage | None:

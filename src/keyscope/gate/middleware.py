@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
 from keyscope.errors import BadTarget, ConfigurationError, Fault, OwnOperation, Unavailable
 from keyscope.gate.faults import refused
 from keyscope.gate.headers import NEVER_INWARD, NEVER_INWARD_PREFIXES
-from keyscope.gate.judge import Caller, Judge, Pending
+from keyscope.gate.judge import Caller, Judge, Pending, Verdict
 from keyscope.model.token import Kind, format_token
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.body import read_json_bytes
@@ -62,36 +63,47 @@ class Middleware:
         self._is_ready = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "websocket":
-            await self._websocket(scope, receive, send)
-        elif kind == "lifespan":
-            await self._lifespan(scope, receive, send)
-        else:
-            log.error("a scope of the unknown type %r was refused", kind)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("raw_path") in self._exempt:
+        if scope["type"] != "http":
+            return await self._other(scope, receive, send)
+        if self._exempt and scope.get("raw_path") in self._exempt:
             _show(scope, None)
             return await self.app(scope, receive, send)
-        talk = Conversation(scope, receive, send)
         try:
             call = self._read(scope)
             if not self._is_ready:
                 await self._begin()
             verdict = await self._judge.admit(call)
+        except Exception as error:
+            verdict = refused(error)
+        if not isinstance(verdict, Caller):
+            return await self._not_yet(verdict, scope, receive, send)
+        _show(scope, verdict)
+        return await self.app(scope, receive, send)
+
+    async def _not_yet(self, verdict: Verdict | Pending, scope: Scope, receive: Receive, send: Send) -> None:
+        """A refusal, or a call whose body decides."""
+        talk = Conversation(scope, receive, send)
+        try:
             if isinstance(verdict, Pending):
-                raw = await read_json_bytes(talk.receive, call.headers, self._max_body_bytes, self._body_timeout_s)
+                headers = scope["headers"]
+                raw = await read_json_bytes(talk.receive, headers, self._max_body_bytes, self._body_timeout_s)
                 verdict = await verdict.settle(decode_strict(raw) if raw else None)
                 receive = _again(raw, receive)
         except Exception as error:
             verdict = refused(error)
-        if isinstance(verdict, Caller):
-            _show(scope, verdict)
-            return await self.app(scope, receive, send)
-        return await send_answer(talk.send, _refusal(verdict))
+        if not isinstance(verdict, Caller):
+            return await send_answer(talk.send, _refusal(verdict))
+        _show(scope, verdict)
+        return await self.app(scope, receive, send)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            log.error("a scope of the unknown type %r was refused", kind)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judged as the GET that opens it. What its policy row says of a body cannot hold: there is none."""
@@ -143,12 +155,8 @@ class Middleware:
 
     def _read(self, scope: Scope) -> Call:
         call = read_call(scope, self._max_header_bytes)
-        if is_own(call.path):
+        if not _is_guarded(call.path, scope["path"]):
             raise OwnOperation
-        path = scope["path"]
-        # The application routes by the decoded path, so the two must say the same.
-        if path != call.path and path != unquote(call.path, errors="strict"):
-            raise BadTarget("two paths", [Fault("target", "the server reads it in two ways")])
         return call
 
     async def _begin(self) -> None:
@@ -200,8 +208,17 @@ def _show(scope: Scope, caller: Caller | None) -> None:
     scope[CALLER] = caller
 
 
+@lru_cache(maxsize=512)
 def _is_shown(name: bytes) -> bool:
     return name not in _HIDDEN and name.replace(b"-", b"").isalnum() and not name.startswith(NEVER_INWARD_PREFIXES)
+
+
+@lru_cache(maxsize=2048)
+def _is_guarded(path: str, decoded: str) -> bool:
+    """Whether the application may have this path. Raises BadTarget if it would route by another one than is judged."""
+    if decoded != path and decoded != unquote(path, errors="strict"):
+        raise BadTarget("two paths", [Fault("target", "the server reads it in two ways")])
+    return not is_own(path)
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:

@@ -32,6 +32,10 @@ def bearer_token(value: bytes | None) -> bytes:
     """The token of one Authorization value; None stands for an absent header. Raises as ``find_bearer`` does."""
     if value is None:
         raise MissingCredential
+    if value.startswith(b"Bearer "):  # as nearly everybody writes it
+        token = value[7:].rstrip(b" \t").lstrip(b" ")
+        if token:
+            return token
     scheme, _, token = value.strip(b" \t").partition(b" ")
     token = token.lstrip(b" ")
     if scheme.lower() != b"bearer" or not token:

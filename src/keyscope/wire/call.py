@@ -16,6 +16,7 @@ from keyscope.wire.target import METHODS, canonical_path, check_query, matched_m
 MAX_FIELDS = 100
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,255}")
 _FIELD_COST = 4  # ": " and CRLF
+_JUDGED = frozenset({b"host", b"transfer-encoding", b"expect"})
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -35,7 +36,7 @@ class Call(Struct, frozen=True, kw_only=True):
     @property
     def matched_method(self) -> str:
         """The method to match."""
-        return matched_method(self.method)
+        return matched_method(self.method) if self.method == "HEAD" else self.method
 
 
 def read_call(scope: Mapping[str, Any], max_header_bytes: int) -> Call:
@@ -76,18 +77,23 @@ def _check_head(headers: RawHeaders, max_header_bytes: int, version: str) -> Non
     if len(headers) > MAX_FIELDS:
         raise HeadersTooLarge(f"{len(headers)} fields")
     size = len(headers) * _FIELD_COST
-    hosts, codings = [], []
-    for name, value in headers:
+    judged: RawHeaders = []
+    for field in headers:
+        name, value = field
         size += len(name) + len(value)
-        if name == b"host":
-            hosts.append(value)
-        elif name == b"transfer-encoding":
-            codings.append(value.lower())
-        elif name == b"expect" and value.lower() != b"100-continue":
-            raise ExpectationFailed
+        if name in _JUDGED:
+            judged.append(field)
     if size > max_header_bytes:
         raise HeadersTooLarge(f"more than {max_header_bytes} bytes")
-    _check_host(hosts, version)
+    if len(judged) != 1 or judged[0][0] != b"host" or not judged[0][1]:  # nearly every request has Host alone
+        _check_fields(judged, version)
+
+
+def _check_fields(judged: RawHeaders, version: str) -> None:
+    if any(name == b"expect" and value.lower() != b"100-continue" for name, value in judged):
+        raise ExpectationFailed
+    _check_host([value for name, value in judged if name == b"host"], version)
+    codings = [value.lower() for name, value in judged if name == b"transfer-encoding"]
     # No transfer coding but chunked, and that once (RFC 9112 section 6.1): the upstream might undo others.
     if codings and codings != [b"chunked"]:
         raise BadRequest("transfer coding", [Fault("Transfer-Encoding", "the only coding that is taken is chunked")])

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from keyscope.errors import BadTarget, Fault, TargetTooLong
 
 MAX_BYTES = 8192
+_MOST_REMEMBERED = 2048
+_REMEMBERED_BYTES = 256
+"""Callers send the same few short paths again and again; what was found sound stays so."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """The methods that Keyscope knows. They are case-sensitive (RFC 9110 section 9.1)."""
@@ -38,6 +42,10 @@ def canonical_path(raw: bytes) -> str:
     A segment may hold encoded characters that need encoding (``my%20key``, UTF-8 letters). Raises BadTarget, naming
     the fault, and TargetTooLong.
     """
+    return _remembered(raw) if len(raw) <= _REMEMBERED_BYTES else _canonical(raw)
+
+
+def _canonical(raw: bytes) -> str:
     if len(raw) > MAX_BYTES:
         raise TargetTooLong
     if _PLAIN.fullmatch(raw):
@@ -50,6 +58,9 @@ def canonical_path(raw: bytes) -> str:
         raise _bad("it is not a path of plain segments: no //, no trailing slash, no ; \\ # or raw UTF-8")
     _check_encoded(raw)
     return raw.decode("ascii")
+
+
+_remembered = lru_cache(maxsize=_MOST_REMEMBERED)(_canonical)
 
 
 def check_query(raw: bytes) -> None:
