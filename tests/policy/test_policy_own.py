@@ -20,6 +20,9 @@ MANAGEMENT = {
     "getAPIKey": ("GET /v1/apikeys/{id}", "account:read"),
     "updateAPIKey": ("POST /v1/apikeys/{id}", "account:write"),
     "revokeAPIKey": ("POST /v1/apikeys/{id}/revoke", "account:write"),
+    "observeRestrictedKey": ("POST /v1/restricted_keys/{id}/observe", "account:write"),
+    "narrowRestrictedKey": ("POST /v1/restricted_keys/{id}/narrow", "account:write"),
+    "revertRestrictedKey": ("POST /v1/restricted_keys/{id}/revert", "account:write"),
     "undeleteRestrictedKey": ("POST /v1/restricted_keys/{id}/undelete", "account:write"),
     "suspendRestrictedKey": ("POST /v1/restricted_keys/{id}/suspend", "account:write"),
     "resumeRestrictedKey": ("POST /v1/restricted_keys/{id}/resume", "account:write"),
@@ -81,7 +84,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 197
+    assert len(policy.operations) == 200
     assert policy.operations[:160] == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",
