@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from keyscope.gate.exchange import CallerGone, Exchange
+from keyscope.gate.standing import Standing
 from keyscope.wire.asgi import Message
 
 
@@ -17,7 +18,8 @@ async def gone_at_once() -> Message:
 
 def test_what_is_all_but_done_is_finished() -> None:
     async def run() -> str:
-        return await Exchange.after_body(gone_at_once, 1).unless_gone(asyncio.sleep(0.01, "the last of it"))
+        exchange = Exchange.after_body(gone_at_once, Standing(lambda: None), 1)
+        return await exchange.unless_gone(asyncio.sleep(0.01, "the last of it"))
 
     assert asyncio.run(run()) == "the last of it"
 
@@ -34,7 +36,7 @@ def test_what_goes_on_is_cancelled() -> None:
 
     async def run() -> None:
         with pytest.raises(CallerGone):
-            await Exchange.after_body(gone_at_once, 1).unless_gone(work())
+            await Exchange.after_body(gone_at_once, Standing(lambda: None), 1).unless_gone(work())
         await asyncio.wait_for(cancelled.wait(), 5)
 
     asyncio.run(run())
@@ -49,7 +51,7 @@ def test_nobody_listens_while_a_head_comes_soon() -> None:
         return await gone_at_once()
 
     async def run() -> str:
-        return await Exchange.after_body(receive, 1).head(asyncio.sleep(0.05, "the head"))
+        return await Exchange.after_body(receive, Standing(lambda: None), 1).head(asyncio.sleep(0.05, "the head"))
 
     assert asyncio.run(run()) == "the head"
     assert asked == []

@@ -152,6 +152,21 @@ def test_a_caller_that_vanishes_ends_the_upstreams_socket(gate: Live, shells: We
     wait_until(lambda: bool(shells.handshakes) and shells.handshakes[0].closed is not None)
 
 
+def test_a_socket_ends_within_a_second_of_its_key(gate: Live, shells: WebSocketUpstream) -> None:
+    key = gate.mint("devboxes:write")
+
+    async def talking(socket: aiohttp.ClientWebSocketResponse) -> None:
+        await socket.send_str("still here")
+        assert (await socket.receive()).data == "still here"
+        await asyncio.to_thread(gate.call, "POST", f"/v1/restricted_keys/{key['id']}/revoke")
+        async with asyncio.timeout(1):
+            message = await socket.receive()
+        assert (message.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.POLICY_VIOLATION)
+
+    talk(gate, key["key_secret"], talking)
+    wait_until(lambda: shells.handshakes[0].closed == aiohttp.WSCloseCode.GOING_AWAY)
+
+
 REFUSED = {
     "no-scope": ((), PTY, 403),
     "read-only": (("devboxes:read", "account:write"), PTY, 403),

@@ -9,11 +9,12 @@ from __future__ import annotations
 from keyscope.authority.trail import Attempt
 from keyscope.authority.verify import Verifier
 from keyscope.errors import Unauthenticated
+from keyscope.gate.standing import Standing
 from keyscope.model.decision import Allow
 from keyscope.model.scope import Scope
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call, request_id
-from keyscope.wire.problem import Answer
+from keyscope.wire.problem import Answer, answer
 from keyscope.wire.refusal import refusal
 
 
@@ -51,6 +52,24 @@ def is_judged_by_body(allow: Allow) -> bool:
     """
     route = allow.access.route
     return route is not None and bool(route.conditions) and allow.lineage.grant is not None
+
+
+def standing_of(verifier: Verifier, call: Call, allow: Allow) -> Standing:
+    """The permission that was given, for as long as the call lasts."""
+    token, access = find_bearer(call.headers), allow.access
+
+    def objection() -> Answer | None:
+        try:
+            decision = verifier.judge(verifier.find(token), access.route, access.needs)
+        except Unauthenticated as error:
+            verifier.note_refused(error, attempt_of(call))
+            return answer(error)
+        if isinstance(decision, Allow):
+            return None
+        verifier.note_denied(decision, attempt_of(call))
+        return refusal(decision, call.method, call.path)
+
+    return Standing(objection)
 
 
 def admit_with(verifier: Verifier, allow: Allow, call: Call, needs: tuple[Scope, ...]) -> Allow | Answer:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
+from keyscope.gate.standing import Standing
 from keyscope.wire.asgi import Receive
 
 T = TypeVar("T")
@@ -22,15 +23,15 @@ class CallerGone(Exception):
     """The caller closed the connection, sent a malformed body, or went silent in the middle of it."""
 
 
-class BrokenOff(Exception):
-    """The gate itself ends an answer in the middle."""
-
-
 class Exchange:
-    """Reads from ASGI's ``receive``, which gives first the body and then the disconnect."""
+    """Reads from ASGI's ``receive``, which gives first the body and then the disconnect.
 
-    def __init__(self, receive: Receive, idle_timeout_s: float) -> None:
+    ``standing`` is what the caller was allowed: all that is waited for ends when that does.
+    """
+
+    def __init__(self, receive: Receive, standing: Standing, idle_timeout_s: float) -> None:
         self._receive = receive
+        self._standing = standing
         self._idle_s = idle_timeout_s
         self._first: bytes | None = None
         self._ended = asyncio.Event()
@@ -38,9 +39,9 @@ class Exchange:
         """Whether the caller failed to send a whole body."""
 
     @classmethod
-    def after_body(cls, receive: Receive, idle_timeout_s: float) -> Exchange:
+    def after_body(cls, receive: Receive, standing: Standing, idle_timeout_s: float) -> Exchange:
         """For a request whose body has been read already."""
-        exchange = cls(receive, idle_timeout_s)
+        exchange = cls(receive, standing, idle_timeout_s)
         exchange._ended.set()
         return exchange
 
@@ -70,11 +71,14 @@ class Exchange:
         return await self.unless_gone(work, _BEFORE_THE_HEAD_S)
 
     async def unless_gone(self, work: Awaitable[T], after_s: float = 0) -> T:
-        """The result of ``work``; it is cancelled and CallerGone raised if the caller goes first."""
+        """The result of ``work``. If the caller or the permission goes first, it is cancelled.
+
+        Raises CallerGone and Withdrawn.
+        """
         working = asyncio.ensure_future(work)
         going = asyncio.ensure_future(self.gone(after_s))
         try:
-            await asyncio.wait({working, going}, return_when=asyncio.FIRST_COMPLETED)
+            await self._standing.until_any({working, going})
             if not working.done():
                 await asyncio.wait({working}, timeout=_GRACE_S)
             if not working.done():

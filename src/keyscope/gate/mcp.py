@@ -93,18 +93,18 @@ class McpGate:
         objection = self._judge.admit(call, token, asked.wants)
         if objection is not None:
             return await send_answer(send, rpc_answer(objection, asked.id))
-        return await self._forward(call, asked, Exchange.after_body(receive, self._body_timeout_s), send)
+        standing = Standing(lambda: self._judge.objection(asked.token, asked.wants))
+        return await self._forward(call, asked, Exchange.after_body(receive, standing, self._body_timeout_s), send)
 
     async def _forward(self, call: Call, asked: Asked, exchange: Exchange, send: Send) -> None:
-        standing = Standing(lambda: self._judge.objection(asked.token, asked.wants))
         fields = self._fields(call, asked)
         try:
             sent = self._upstream.request(call.method, "", fields, asked.body)  # its address has the path
-            response = await exchange.head(standing.hold(sent))
+            response = await exchange.head(sent)
             async with response:
                 may = self._judge.may(asked.token) if asked.shows_lists and asked.is_bound else None
                 headers = self._outward(response.raw_headers, asked.lineage)
-                await Relay(response, headers, standing, asked.id, may)(exchange, send)
+                await Relay(response, headers, asked.id, may)(exchange, send)
         except CallerGone:
             return  # nobody is left to answer; the upstream's connection is closed by now
         except Withdrawn as withdrawn:

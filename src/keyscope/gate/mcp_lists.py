@@ -13,6 +13,7 @@ from typing import Any
 
 from keyscope.errors import BadTarget, UpstreamAnswer
 from keyscope.gate.mcp_call import PROMPT, TOOL, template_path, uri_path
+from keyscope.gate.stream import EVENT_END, LINE_END
 from keyscope.policy.tools import path_of
 from keyscope.wire.codec import encode
 
@@ -28,9 +29,7 @@ _PATHS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "resources": ("uri", uri_path),
     "resourceTemplates": ("uriTemplate", template_path),
 }
-_LINE_END = rb"(?>\r\n|\n|\r)"
-EVENT_END = re.compile(_LINE_END + _LINE_END)
-_LINE = re.compile(_LINE_END)
+_LINE = re.compile(LINE_END)
 _FIELDS = frozenset({b"event", b"id", b"retry", b""})
 """The fields of an event that go on as they came, comments among them. Its data is written anew."""
 

@@ -7,15 +7,17 @@ gate and upstream cannot read two different things. Everything else passes throu
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import aiohttp
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, Unavailable, UpstreamFailure
-from keyscope.gate.admit import admit_with, first_look, is_judged_by_body
-from keyscope.gate.exchange import BrokenOff, CallerGone, Exchange
+from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, standing_of
+from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
+from keyscope.gate.standing import Withdrawn
+from keyscope.gate.stream import Stream, error_event
 from keyscope.gate.upstream import Body, Upstream
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import RawHeaders, Receive, Send, send_answer
@@ -48,7 +50,7 @@ class Proxy:
             return await send_answer(send, admitted)
         if is_judged_by_body(admitted):
             return await self._forward_judged(call, admitted, receive, send)
-        exchange = Exchange(receive, self._body_timeout_s)
+        exchange = Exchange(receive, standing_of(self._verifier, call, admitted), self._body_timeout_s)
         try:
             body = exchange.body() if await exchange.has_body() else None
         except CallerGone as gone:
@@ -61,13 +63,14 @@ class Proxy:
         judged = self._judge_body(call, allow, raw)
         if isinstance(judged, Answer):
             return await send_answer(send, judged)
-        headers = [(name, value) for name, value in self._fields(call, allow) if name != "content-length"]
-        headers.append(("content-length", str(len(judged))))
-        exchange = Exchange.after_body(receive, self._body_timeout_s)
-        return await self._forward(call, headers, judged, exchange, send)
+        admitted, body = judged
+        headers = [(name, value) for name, value in self._fields(call, admitted) if name != "content-length"]
+        headers.append(("content-length", str(len(body))))
+        exchange = Exchange.after_body(receive, standing_of(self._verifier, call, admitted), self._body_timeout_s)
+        return await self._forward(call, headers, body, exchange, send)
 
-    def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> bytes | Answer:
-        """The bytes to send on, written anew from the value that was judged; or the refusal."""
+    def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> tuple[Allow, bytes] | Answer:
+        """What was allowed in all and the bytes to send on, written anew from what was judged; or the refusal."""
         route = allow.access.route
         if route is None:
             raise Unavailable("only a listed call depends on its body")
@@ -75,7 +78,7 @@ class Proxy:
         admitted = admit_with(self._verifier, allow, call, route.needs_with(value))
         if not isinstance(admitted, Allow):
             return admitted
-        return encode(value) if raw else raw
+        return admitted, encode(value) if raw else raw
 
     def _fields(self, call: Call, allow: Allow) -> Fields:
         if self._upstream is None:
@@ -89,13 +92,14 @@ class Proxy:
             asked = self._upstream.request(call.method, call.target, headers, body)
             response = await exchange.head(asked)
         except CallerGone:
-            return  # nobody is left to answer; the upstream's connection is closed by now
+            return None  # nobody is left to answer; the upstream's connection is closed by now
+        except Withdrawn as withdrawn:
+            return await send_answer(send, withdrawn.answer)
         except UpstreamFailure as failure:
             log.warning("upstream failed: %s", failure.detail)
-            await send_answer(send, _failed(exchange, failure))
-            return
+            return await send_answer(send, _failed(exchange, failure))
         async with response:
-            await pass_on(response, outward(response.raw_headers), exchange, send)
+            return await pass_on(response, outward(response.raw_headers), exchange, send)
 
 
 def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
@@ -109,31 +113,33 @@ async def pass_on(
     headers: RawHeaders,
     exchange: Exchange,
     send: Send,
-    copy: Callable[[], Awaitable[None]] | None = None,
+    edit: Callable[[bytes], bytes] | None = None,
+    last_event: Callable[[Answer], bytes] = error_event,
 ) -> None:
-    """Send the upstream's answer on as it comes, under these header fields. ``copy`` sends the body in its own way.
+    """Send the upstream's answer on as it comes, under these header fields, ``edit`` changing it on its way.
 
     If it breaks off, this returns without the last message, and the server then cuts the connection: a part never
-    looks like the whole.
+    looks like the whole. If the key may have it no longer, it breaks off, too; but a stream of events ends with one
+    that says why, if the one before it is whole.
     """
+    stream = Stream(response, send, edit)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     content, last = response.content, b""
     try:
-        if content.is_eof() and copy is None:
+        if content.is_eof() and edit is None:
             # The whole answer is here, as most small ones are: nothing to wait for, so no need to watch the caller.
             last = content.read_nowait()
         else:
             if not content.total_bytes:
                 await send(NOTHING_YET)
-            await exchange.unless_gone(copy() if copy is not None else _copy(response, send))
-    except (CallerGone, BrokenOff, aiohttp.ClientError, TimeoutError, OSError) as error:
+            await exchange.unless_gone(stream.copy())
+    except Withdrawn as withdrawn:
+        response.close()
+        if not stream.takes_event:
+            return await send(NOTHING_YET)
+        last = last_event(withdrawn.answer)
+    except (CallerGone, KeyscopeError, aiohttp.ClientError, TimeoutError, OSError) as error:
         log.info("an answer broke off: %s", type(error).__name__)
         response.close()
-        await send(NOTHING_YET)
-        return
-    await send({"type": "http.response.body", "body": last})
-
-
-async def _copy(response: aiohttp.ClientResponse, send: Send) -> None:
-    async for chunk in response.content.iter_any():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        return await send(NOTHING_YET)
+    return await send({"type": "http.response.body", "body": last})

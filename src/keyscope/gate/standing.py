@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from keyscope.errors import KeyscopeError
 from keyscope.gate.faults import refused
 from keyscope.wire.problem import Answer
-
-T = TypeVar("T")
 
 AGAIN_S = 0.5
 """How often it is looked at. A revocation ends what it covered within this time, and a moment."""
@@ -25,31 +23,27 @@ class Withdrawn(Exception):
 
 
 class Standing:
-    """Waits for work as long as there is no objection. Trouble in asking is one (law 7)."""
+    """A permission, as long as there is no objection. Trouble in asking is one (law 7)."""
 
     def __init__(self, objection: Callable[[], Answer | None]) -> None:
         self._objection = objection
-        self._due = asyncio.get_running_loop().time() + AGAIN_S
+        self._now_s = asyncio.get_running_loop().time
+        self._due_s = self._now_s() + AGAIN_S
 
-    async def hold(self, work: Awaitable[T]) -> T:
-        """The result of ``work``; it is cancelled and Withdrawn raised if the permission goes first.
+    async def until_any(self, tasks: set[asyncio.Future[Any]]) -> None:
+        """Return when one of these is done. Raises Withdrawn if the permission goes first; the tasks go on then.
 
-        The time of the next look is kept from one call to the next, so a stream that never rests is looked at too.
+        The time of the next look is kept from one call to the next.
         """
-        working = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                if loop.time() >= self._due:
-                    self._look()
-                    self._due = loop.time() + AGAIN_S
-                done, _ = await asyncio.wait({working}, timeout=self._due - loop.time())
-                if done:
-                    return working.result()
-        finally:
-            working.cancel()
+        while True:
+            left_s = max(0.0, self._due_s - self._now_s())
+            done, _ = await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return
+            self._look()
 
     def _look(self) -> None:
+        self._due_s = self._now_s() + AGAIN_S
         try:
             objection = self._objection()
         except KeyscopeError as error:

@@ -13,8 +13,9 @@ import aiohttp
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
-from keyscope.gate.admit import admit
+from keyscope.gate.admit import admit, standing_of
 from keyscope.gate.headers import inward_websocket
+from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.upstream import Upstream
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import Receive, Send, refuse_websocket
@@ -23,6 +24,8 @@ from keyscope.wire.problem import answer
 
 _NORMAL = 1000
 _GOING_AWAY = 1001
+_NOT_ALLOWED = 1008
+"""Policy violation: the key may have it no longer."""
 _FAILED = 1011
 _NO_STATUS = 1005
 _NEVER_SENT = frozenset({0, 1006, 1015})
@@ -51,23 +54,28 @@ class WebSocketGate:
         async with upstream:
             await receive()  # the connect message
             await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
-            await _relay(upstream, receive, send)
+            await _relay(upstream, standing_of(self._verifier, call, admitted), receive, send)
         return None
 
 
-async def _relay(upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send) -> None:
+async def _relay(upstream: aiohttp.ClientWebSocketResponse, standing: Standing, receive: Receive, send: Send) -> None:
     inwards = asyncio.ensure_future(_to_upstream(upstream, receive))
     outwards = asyncio.ensure_future(_to_caller(upstream, send))
+    withdrawn = False
     try:
-        await asyncio.wait({inwards, outwards}, return_when=asyncio.FIRST_COMPLETED)
-        by_caller = inwards.done() and inwards.exception() is None
+        await standing.until_any({inwards, outwards})
+    except Withdrawn:
+        withdrawn = True
+        await upstream.close(code=_GOING_AWAY)
     finally:
+        by_caller = not withdrawn and inwards.done() and inwards.exception() is None
         inwards.cancel()
         outwards.cancel()
         await asyncio.gather(inwards, outwards, return_exceptions=True)
     if not by_caller:
         # Only now: Granian sends no close while somebody waits for the caller's next message.
-        await send({"type": "websocket.close", "code": _code(upstream.close_code, lost=_FAILED)})
+        code = _NOT_ALLOWED if withdrawn else _code(upstream.close_code, lost=_FAILED)
+        await send({"type": "websocket.close", "code": code})
 
 
 async def _to_upstream(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> None:

@@ -3,7 +3,8 @@
 HAProxy shortens a path by writing ``*`` for every segment that is no literal word of any template. Such a segment can
 match only parameters, so one path stands for all that shorten to it, and the table itself is asked what that one needs:
 ties, and literals that win, come out as everywhere. Left out, and so sent to Keyscope, is every call that HAProxy
-cannot judge alone: one whose body counts, one of Keyscope's own paths, and one whose parameter is a literal elsewhere.
+cannot judge alone: one whose body counts, one that may last, one of Keyscope's own paths, and one whose parameter is a
+literal elsewhere.
 
 A path that is not canonical (wire/target.py) has a segment that is not shortened, so it is found in no row.
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.model.operation import PARAMETER, Operation, Table
+from keyscope.model.operation import PARAMETER, Operation, Route, Table
 from keyscope.wire.own import is_own
 
 ANY = "*"
@@ -49,10 +50,15 @@ def rows(table: Table, bits: Bits) -> Iterator[Row]:
             continue
         for method in table.methods(path):
             route = table.find(method, path)
-            if route is None or route.conditions:
+            if route is None or route.conditions or _lasts(route):
                 continue
             for name in (method, "HEAD") if method == "GET" else (method,):
                 yield Row(f"{path}:{name}", bits.of(route.needs), route.id, tuple(map(str, route.needs)))
+
+
+def _lasts(route: Route) -> bool:
+    """Whether a call may go on for long. HAProxy looks at a request once; Keyscope ends it when its key does."""
+    return any(operation.transport != "json" for operation in route.operations)
 
 
 def _shortened(operation: Operation) -> str:

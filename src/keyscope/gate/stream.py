@@ -1,0 +1,55 @@
+"""The body of an answer on its way to the caller, and where an event of our own may stand in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import aiohttp
+
+from keyscope.wire.asgi import Send
+from keyscope.wire.codec import decode_strict, encode
+from keyscope.wire.problem import Answer
+
+EVENTS = "text/event-stream"
+LINE_END = rb"(?>\r\n|\n|\r)"
+EVENT_END = re.compile(LINE_END + LINE_END)
+"""The blank line that ends an event (HTML, section 9.2.5)."""
+_AT_END = re.compile(EVENT_END.pattern + rb"\Z")
+_LONGEST_END = 4
+
+
+class Stream:
+    """Passes chunks on as they come. ``edit`` may keep some of it back, or change it."""
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, send: Send, edit: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        self._response = response
+        self._send = send
+        self._edit = edit
+        self._end = b"\n\n"
+
+    async def copy(self) -> None:
+        """Pass all of it on."""
+        async for chunk in self._response.content.iter_any():
+            passed = self._edit(chunk) if self._edit is not None else chunk
+            if passed:
+                self._end = (self._end + passed)[-_LONGEST_END:]
+                await self._send({"type": "http.response.body", "body": passed, "more_body": True})
+
+    @property
+    def takes_event(self) -> bool:
+        """Whether an event can stand here: these are events, not in a content coding, and the last one is whole."""
+        plain = "content-encoding" not in self._response.headers
+        return plain and self._response.content_type == EVENTS and _AT_END.search(self._end) is not None
+
+
+def error_event(why: Answer) -> bytes:
+    """The event that ends a stream, in the form that Runloop's SDKs raise as an error.
+
+    ``code`` is the HTTP status. It is never 408, on which they would connect again.
+    """
+    said = decode_strict(why.body)
+    message = said.get("message") if isinstance(said, dict) else None
+    return b"event: error\ndata: " + encode({"code": why.status, "message": message, "problem": said}) + b"\n\n"
