@@ -7,12 +7,15 @@ fault of our own is answered 503: trouble closes the gate (law 7).
 from __future__ import annotations
 
 import logging
+import time
 
 from keyscope.api.app import Management
 from keyscope.api.caller import Desk
 from keyscope.api.feed import Feed
+from keyscope.api.leaks import LeakRoutes
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
+from keyscope.authority.leaks import Leaks
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
@@ -28,8 +31,9 @@ from keyscope.gate.proxy import Proxy
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
+from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
 from keyscope.policy.document import Policy
-from keyscope.settings import Settings
+from keyscope.settings import GITHUB_KEYS, Settings
 from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import read_call
 from keyscope.wire.own import is_own
@@ -75,6 +79,7 @@ class Application:
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),
+            leaks=Leaks(store, clock, barred),
             rules=AccountRules(store, clock),
             store=store,
             trail=recording.trail if recording else None,
@@ -86,7 +91,8 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             check=self.check,
         )
-        self._management = Management(desk)
+        reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)
+        self._management = Management(desk, reports)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or handshake. Every ASGI scope type is covered; an unknown one gets no answer."""
@@ -141,3 +147,11 @@ class Application:
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
         check(self.verifier, self.index, self._store, self._recording)
+
+
+def signing_keys(settings: Settings) -> SigningKeys | None:
+    """What GitHub's reports are checked with; None if they are not taken. Raises ConfigurationError."""
+    source = settings.leaks_github_keys
+    if source is None:
+        return None
+    return PublishedKeys(source, time.monotonic) if isinstance(source, str) else PinnedKeys(source, GITHUB_KEYS)

@@ -20,6 +20,7 @@
     │   ├── RuleViolation           against the account's own rules on its keys
     │   ├── BadTarget               the request target is not in canonical form
     │   ├── HeaderMismatch          header fields that say something else than the body
+    │   ├── BadSignature            a report that is not signed as it must be
     │   ├── UnsupportedMediaType
     │   ├── TooLarge
     │   │   ├── TargetTooLong
@@ -35,6 +36,8 @@
     │   ├── StoreUnavailable
     │   ├── AuditUnavailable        what was decided cannot be written down
     │   ├── TooManyStreams          as many follow the changes as one process serves
+    │   ├── TooManyReports          as many reports of leaks are read as one process takes at once
+    │   ├── SigningKeysUnavailable  the public keys of who signs reports cannot be had
     │   └── AuthorityUnavailable    a Keyscope server that is asked over the network does not answer
     │       └── AuthorityRefused    it does not accept the key of the asking program
     ├── UpstreamFailure             the API behind the gate
@@ -206,6 +209,13 @@ class HeaderMismatch(BadRequest):
     message = "The header fields of this MCP request do not say what its body says."
 
 
+class BadSignature(BadRequest):
+    """A header is missing, the public key is not known, or it did not sign this body: one answer for all."""
+
+    code = "invalid_signature"
+    message = "The report is not signed by a public key that is known here."
+
+
 class UnsupportedMediaType(BadRequest):
     """The body must be JSON, in UTF-8, without a content coding."""
 
@@ -309,6 +319,20 @@ class TooManyStreams(Unavailable):
 
     code = "too_many_streams"
     message = "Too many streams of changes are open. Close one that is not needed, or try again."
+
+
+class TooManyReports(Unavailable):
+    """A report is read whole before its signature can be checked, so few are read at once."""
+
+    code = "too_many_reports"
+    message = "Too many reports of leaks are being read. Send it again."
+
+
+class SigningKeysUnavailable(Unavailable):
+    """Their address does not answer well, or was asked less than a minute ago."""
+
+    code = "signing_keys_unavailable"
+    message = "The public keys that reports are signed with cannot be had at the moment. Send it again."
 
 
 class AuthorityUnavailable(Unavailable):

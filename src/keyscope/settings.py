@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,9 @@ from keyscope.model.token import Kind, parse_token
 Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSCOPE_"
+
+GITHUB_URL = "https://api.github.com/meta/public_keys/secret_scanning"
+GITHUB_KEYS = "--leaks-github-keys"
 
 BUILT_IN, HAPROXY = "builtin", "haproxy"
 """The engines."""
@@ -82,6 +86,8 @@ class Settings(Struct, frozen=True):
     audit: bool
     log_level: str
     public_url: str | None
+    leaks_github_keys: str | Path | None
+    leaks_revoke: bool
     upstream_key: Secret | None
     bootstrap_key: Secret | None
 
@@ -165,6 +171,17 @@ def _public_url(text: str) -> str | None:
     return url
 
 
+def _keys_source(text: str) -> str | Path | None:
+    """An address or a file of public keys."""
+    if not text:
+        return None
+    if "://" not in text:
+        return Path(text)
+    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname or "@" in text:
+        raise ValueError("use an address that starts with https://, without a user, or a file")
+    return text
+
+
 def _address(text: str) -> Address | None:
     if not text:
         return None
@@ -223,6 +240,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
+    Setting(
+        "leaks_github_keys",
+        "",
+        _keys_source,
+        f"Take GitHub's reports of leaked keys: the address of its public keys ({GITHUB_URL}), or a file.",
+    ),
+    Setting("leaks_revoke", "yes", _yes_or_no, "End keys that GitHub reports; no only records the reports."),
     Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),
     Setting("bootstrap_key", "", _bootstrap_key, "The first ak_ key, for an empty database.", secret=True),
 )

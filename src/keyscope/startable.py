@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
+from keyscope.application import signing_keys
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.settings import Settings
 
@@ -36,6 +37,11 @@ def _address_fault(where: str, port_option: str, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"{where} needs more rights; choose a {port_option} above 1023"
     return f"cannot listen on {where}: {error.strerror or error}; choose an address of this machine"
+
+
+def check_files(settings: Settings) -> None:
+    """Raise ConfigurationError if a file that a setting names cannot be used."""
+    signing_keys(settings)
 
 
 def check_extras(settings: Settings) -> None:

@@ -39,6 +39,8 @@ OPERATIONS = [
     ),
     *(f"POST /v1/restricted_keys/{{key_id}}/{verb}" for verb in ("observe", "narrow", "revert")),
     "POST /keyscope/panic",
+    "POST /keyscope/leaks",
+    "POST /keyscope/leaks/github",
     "POST /keyscope/me/revoke",
     "GET /keyscope/rules",
     "POST /keyscope/rules",

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace as with_
 from tests.store.samples import ACCOUNT, NOW, OTHER, a_key, digest, found, note, put, replace, use
 
-from keyscope.authority.ports import DeadUses, Former, Selector, Store, Writer
+from keyscope.authority.ports import DeadUses, Former, Selector, Store, StoredLeak, Writer
 from keyscope.model.key import Key
 from keyscope.model.token import Kind
 
@@ -19,6 +19,10 @@ def rotated(store: Store, old: Key, word: str, until_ms: int) -> Key:
     store.write(lambda writer: writer.replace_key(new))
     store.write(lambda writer: writer.put_former(Former(old.digest, old.id, old.share, until_ms)))
     return new
+
+
+def _report(leak: StoredLeak, writer: Writer) -> None:
+    writer.put_leak(leak)
 
 
 def _record(told: dict[str, DeadUses], writer: Writer) -> None:
@@ -118,6 +122,18 @@ class LifeContract:
         assert store.read(lambda reader: reader.dead_uses("key_1")) == DeadUses(5, 50)
         assert store.read(lambda reader: reader.dead_uses("key_none")) is None
 
+    def test_a_leak_keeps_its_first_time_and_what_was_last_done(self, store: Store) -> None:
+        put(store, a_key("key_1"), a_key("key_2"))
+        first = StoredLeak(digest("x"), "key_1", NOW, False)
+        for leak in (first, StoredLeak(digest("x"), "key_1", NOW + 9, True), StoredLeak(digest("y"), "key_1", 5, True)):
+            store.write(partial(_report, leak))
+        assert store.read(lambda reader: reader.leak(digest("x"))) == with_(first, revoked=True)
+        assert store.read(lambda reader: reader.leak(digest("z"))) is None
+        assert store.read(lambda reader: reader.leaked_ms("key_1")) == NOW
+        assert store.read(lambda reader: reader.leaked_ms("key_2")) is None
+        with pytest.raises(KeyError):
+            store.write(lambda writer: writer.put_leak(StoredLeak(digest("z"), "key_none", 1, True)))
+
     def test_living_children_are_counted(self, store: Store) -> None:
         put(
             store,
@@ -175,6 +191,7 @@ class LifeContract:
             it.revoke_derived("key_1", "drv_a", 1)
             it.record_dead_uses({"key_1": DeadUses(1, 1)})
             it.set_rules(ACCOUNT.id, b'{"a":1}')
+            it.put_leak(StoredLeak(digest("x"), "key_1", 1, True))
             raise LookupError("halt")
 
         with pytest.raises(LookupError):
@@ -183,3 +200,4 @@ class LifeContract:
         assert not store.read(lambda reader: reader.derived_revoked("key_1", ["drv_a"]))
         assert store.read(lambda reader: reader.dead_uses("key_1")) is None
         assert store.read(lambda reader: reader.rules(ACCOUNT.id)) == b"{}"
+        assert store.read(lambda reader: reader.leak(digest("x"))) is None

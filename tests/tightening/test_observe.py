@@ -119,6 +119,13 @@ def test_whoever_asks_hears_that_it_is_observed_and_what_it_lacks(live: Live) ->
     assert (can["allowed"], can["observed_scopes"]) == (True, ["devboxes:write"])
 
 
+def test_a_question_that_leaves_no_trace_is_answered_by_the_keys_own_scopes(live: Live) -> None:
+    key = observed(live, "devboxes:read")
+    asked = {"key": key["key_secret"], "method": "POST", "path": "/v1/devboxes", "counts": False}
+    said = live.call("POST", "/keyscope/verify", json=asked).json()
+    assert (said["allowed"], said["missing_scopes"]) == (False, ["devboxes:write"])
+
+
 def test_authzen_answers_by_the_keys_own_scopes(live: Live) -> None:
     key = observed(live, "devboxes:read")
     question = {

@@ -20,6 +20,7 @@ from keyscope.api.documented import BODY_MODELS
 from keyscope.api.ending import EndingRoutes
 from keyscope.api.introspection import TokenRoutes
 from keyscope.api.keys import KeyRoutes
+from keyscope.api.leaks import GITHUB, LeakRoutes
 from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
 from keyscope.api.replies.service import Problem
@@ -34,16 +35,16 @@ from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
 
-_PUBLIC = frozenset({"/keyscope/healthz", "/keyscope/readyz"}) | WELL_KNOWN
+_PUBLIC = frozenset({"/keyscope/healthz", "/keyscope/readyz", GITHUB}) | WELL_KNOWN
 
 
 class Management:
     """Everything on Keyscope's own paths: the plain handlers, and the management application for the rest."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, reports: LeakRoutes) -> None:
         tokens, access = TokenRoutes(desk), AccessRoutes(desk)
         self._plain = {**tokens.plain, **access.plain}
-        self._app = _make_app(desk, (tokens.router, access.router))
+        self._app = _make_app(desk, (tokens.router, access.router, reports.router))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = scope["keyscope.call"]

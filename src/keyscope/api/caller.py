@@ -16,6 +16,7 @@ from keyscope.api.feed import Feed
 from keyscope.api.requests import LATEST_MS, parse
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
+from keyscope.authority.leaks import Leaks
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
@@ -62,6 +63,7 @@ class Desk(Struct, frozen=True):
     rotation: Rotation
     derivation: Derivation
     panic: Panic
+    leaks: Leaks
     rules: AccountRules
     store: Store
     trail: Trail | None

@@ -29,6 +29,7 @@ from keyscope.wire.codec import decode
 
 MAX_NAME = 200
 MAX_REASON = 500
+MAX_WHERE = 2000
 MAX_SCOPES = 64
 LEAST_IDLE_MS = 3_600_000
 """Uses are written down a few seconds late, so a shorter time could stop a key that is in use."""
@@ -213,9 +214,13 @@ class EndKeys(_Strict):
 
 
 class VerifyKey(_Strict):
-    """A key to verify, and optionally a call, with its JSON body, or scopes to judge it by."""
+    """A key to verify, and optionally a call, with its JSON body, or scopes to judge it by.
+
+    ``counts`` false: the question is no use of the key, nor of a dead one.
+    """
 
     key: Annotated[str, Field(max_length=MAX_LENGTH)]
+    counts: bool = True
     method: Annotated[str, Field(max_length=16)] = _absent()
     path: Annotated[str, Field(max_length=8192)] = _absent()
     body: JsonValue = None
@@ -232,6 +237,19 @@ class VerifyKeys(_Strict):
     """Several questions of ``/keyscope/verify`` at once, answered in the same order."""
 
     checks: Annotated[list[VerifyKey], Field(min_length=1, max_length=MAX_CHECKS)]
+
+
+class LeakedKey(_Strict):
+    """A key's text that was found where it should not be, and where."""
+
+    key: Annotated[str, Field(max_length=MAX_LENGTH)]
+    where: Annotated[str, Field(max_length=MAX_WHERE), AfterValidator(_one_line)] | None = None
+
+
+class ReportLeaks(_Strict):
+    """Leaked keys, to be ended."""
+
+    leaks: Annotated[list[LeakedKey], Field(min_length=1, max_length=MAX_CHECKS)]
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -18,7 +18,7 @@ from keyscope.authority.explain import explain
 from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InvalidToken
 from keyscope.model.body import Json
-from keyscope.model.decision import Allow, Decision
+from keyscope.model.decision import Allow, Decision, strict
 from keyscope.model.key import Lineage
 from keyscope.model.operation import LIVE, Route, strongest
 from keyscope.model.scope import Scope
@@ -80,14 +80,17 @@ class VerifyRoutes:
 
     def _one(self, asked: VerifyKey, call: tuple[str, str], account_id: str, question: Call) -> dict[str, object]:
         method, path = call
-        attempt = _attempt(method, path, question)
+        attempt = _attempt(method, path, question) if asked.counts else None
         lineage = self._find(asked.key, account_id, attempt)
         if lineage is None:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
         route = self._desk.verifier.route(method, path) if method else LIVE
         decision = self._desk.verifier.judge(lineage, route, _needs(route, asked.body, scopes_of(asked.scopes)))
+        if attempt is None:
+            decision = strict(decision)
         by_body = _is_judged_by_body(lineage, route)
-        if not by_body or "body" in asked.model_fields_set:  # otherwise it will be asked again, with the body
+        # A question about a body that was not sent will be asked again, with the body.
+        if attempt is not None and (not by_body or "body" in asked.model_fields_set):
             self._note(decision, attempt)
         return {**_verified(lineage, decision, *call), "judged_by_body": by_body}
 
@@ -99,7 +102,7 @@ class VerifyRoutes:
         else:
             self._desk.verifier.note_denied(decision, attempt)
 
-    def _find(self, text: str, account_id: str, attempt: Attempt) -> Lineage | None:
+    def _find(self, text: str, account_id: str, attempt: Attempt | None) -> Lineage | None:
         """The key, if it is live and of this account."""
         try:
             lineage = self._desk.verifier.live(text.encode("utf-8"), attempt)

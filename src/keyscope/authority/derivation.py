@@ -82,7 +82,7 @@ class Derivation:
         def work(writer: Writer) -> None:
             now_ms = self._clock.now_ms()
             target, _ = find_both(writer, caller, kind, key_id, now_ms)
-            _revoke(writer, target.key, link_id, reason, origin, now_ms)
+            revoke_link(writer, target.key, link_id, reason, origin, now_ms)
 
         self._store.write(work)
 
@@ -93,7 +93,7 @@ class Derivation:
         def work(writer: Writer) -> None:
             now_ms = self._clock.now_ms()
             root = acting(writer, Lineage(caller.key, caller.parent), now_ms)
-            _revoke(writer, root.key, link_id, reason, origin, now_ms)
+            revoke_link(writer, root.key, link_id, reason, origin, now_ms)
 
         self._barred.add(link_id)  # from now on, whatever the store does
         self._store.write(work)
@@ -101,8 +101,11 @@ class Derivation:
         return link_id
 
 
-def _revoke(writer: Writer, key: Key, link_id: str, reason: str | None, origin: Origin, now_ms: int) -> None:
-    if not writer.derived_revoked(key.id, [link_id]):
-        writer.revoke_derived(key.id, link_id, now_ms)
-        changes = {"derived_id": link_id, "reason": reason}
-        writer.add_event(key_event(EventKind.DERIVED_KEY_REVOKED, key, origin, now_ms, **changes))
+def revoke_link(writer: Writer, key: Key, link_id: str, reason: str | None, origin: Origin, now_ms: int) -> bool:
+    """Revoke a link inside a transaction. False if it was revoked before, and stays as it is."""
+    if writer.derived_revoked(key.id, [link_id]):
+        return False
+    writer.revoke_derived(key.id, link_id, now_ms)
+    changes = {"derived_id": link_id, "reason": reason}
+    writer.add_event(key_event(EventKind.DERIVED_KEY_REVOKED, key, origin, now_ms, **changes))
+    return True

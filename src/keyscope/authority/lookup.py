@@ -19,11 +19,15 @@ SHOWN = 100
 
 
 class Detail(Struct, frozen=True):
-    """A key as described: with its ancestors, when it was last used (Unix milliseconds), and uses of dead secrets."""
+    """A key as described: with its ancestors, uses of dead secrets, and times in Unix milliseconds.
+
+    ``leaked_at_ms`` is when a secret of it was last reported as leaked that had not been before.
+    """
 
     lineage: Lineage
     last_used_at_ms: int | None
     dead_uses: DeadUses | None = None
+    leaked_at_ms: int | None = None
 
 
 def find(reader: Reader, account_id: str, kind: Kind, key_id: str) -> Lineage:
@@ -67,7 +71,7 @@ def find_both(writer: Writer, caller: Lineage, kind: Kind, key_id: str, now_ms: 
 
 def detail(reader: Reader, lineage: Lineage) -> Detail:
     key_id = lineage.key.id
-    return Detail(lineage, reader.last_used_ms(key_id), reader.dead_uses(key_id))
+    return Detail(lineage, reader.last_used_ms(key_id), reader.dead_uses(key_id), reader.leaked_ms(key_id))
 
 
 def detail_of(reader: Reader, key: Key) -> Detail:

@@ -50,6 +50,18 @@ class DeadUses(Struct, frozen=True):
     last_at_ms: int
 
 
+class StoredLeak(Struct, frozen=True):
+    """A secret of a key, present, earlier or derived, that was reported as leaked: the SHA-256 digest of its text.
+
+    ``at_ms`` is when it was first reported (Unix milliseconds); ``revoked`` whether reports then ended what leaked.
+    """
+
+    digest: bytes
+    key_id: str
+    at_ms: int
+    revoked: bool
+
+
 class KeyQuery(Struct, frozen=True, kw_only=True):
     """Which keys to list: all conditions given must hold. Newest first.
 
@@ -144,6 +156,12 @@ class Reader(Protocol):
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked."""
 
+    def leak(self, digest: bytes) -> StoredLeak | None:
+        """What is known of the text with this digest as leaked."""
+
+    def leaked_ms(self, key_id: str) -> int | None:
+        """When a secret of the key was last reported for the first time (Unix milliseconds)."""
+
     def rules(self, account_id: str) -> bytes:
         """The account's rules on keys, as JSON (authority/rules.py)."""
 
@@ -175,6 +193,9 @@ class Writer(Reader, Protocol):
 
     def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
         """Revoke one link of a derived key and what was derived from it. Doing it twice changes nothing."""
+
+    def put_leak(self, leak: StoredLeak) -> None:
+        """Remember a leak, or what was done about it. Raises KeyError if there is no such key."""
 
     def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
         """Add to the counts; unknown ids are ignored."""

@@ -118,16 +118,21 @@ class Verifier:
         """Judge a call whose route and needed scopes are known."""
         return decide(lineage, Access(route, needs, self._now_ms()))
 
-    def live(self, token: bytes, attempt: Attempt = UNSEEN) -> Lineage:
-        """The key, if it is active now. Raises InvalidToken otherwise. ``attempt`` is for the record."""
+    def live(self, token: bytes, attempt: Attempt | None = UNSEEN) -> Lineage:
+        """The key, if it is active now. Raises InvalidToken otherwise.
+
+        ``attempt`` is for the record; None leaves no trace there.
+        """
         try:
             lineage = self.find(token)
         except InvalidToken as error:
-            self.note_refused(error, attempt)
+            if attempt is not None:
+                self.note_refused(error, attempt)
             raise
         decision = self.judge(lineage, LIVE, ())
         if isinstance(decision, Deny):
-            self.note_denied(decision, attempt)
+            if attempt is not None:
+                self.note_denied(decision, attempt)
             raise InvalidToken("the key is not active")
         return lineage
 

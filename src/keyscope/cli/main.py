@@ -23,6 +23,7 @@ from keyscope.cli.output import print_error
 from keyscope.cli.plan import plan
 from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
+from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
 from keyscope.cli.tightening import narrow, observe, revert
 from keyscope.errors import KeyscopeError
@@ -42,7 +43,7 @@ def root() -> None:
 
 _COMMANDS = (
     *(serve, gate, feed, mcp),
-    *(keys, plan, rules, presets, attenuate, panic),
+    *(keys, plan, rules, presets, attenuate, panic, scan),
     *(me, can, changes, policy, export, doctor, completion),
 )
 for command in _COMMANDS:

@@ -12,7 +12,7 @@ from keyscope.authority.bootstrap import FirstKey, bootstrap
 from keyscope.gate.haproxy.engine import find_haproxy
 from keyscope.server import load_policy, start_logging
 from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
-from keyscope.startable import check_addresses, check_extras
+from keyscope.startable import check_addresses, check_extras, check_files
 from keyscope.store.open import open_store
 from keyscope.supervise import run
 from keyscope.system import SystemClock, SystemEntropy
@@ -44,6 +44,7 @@ def _serve(**options: str | None) -> None:
     start_logging(settings.log_level)
     policy = load_policy(settings.policy)
     check_extras(settings)
+    check_files(settings)
     check_addresses(settings)
     if settings.engine == HAPROXY:
         find_haproxy()

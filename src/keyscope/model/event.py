@@ -21,6 +21,7 @@ class EventKind(StrEnum):
     KEY_DEAD_USED = "key.dead_used"
     DERIVED_KEY_REVOKED = "derived_key.revoked"
     ACCOUNT_RULES_CHANGED = "account.rules_changed"
+    KEY_LEAK_REPORTED = "key.leak_reported"
 
 
 class Origin(Struct, frozen=True):

@@ -13,6 +13,7 @@ from keyscope.authority.ports import (
     KeyQuery,
     Selector,
     StoredEvent,
+    StoredLeak,
     StoredReply,
 )
 from keyscope.model.key import Key, Lineage
@@ -35,6 +36,7 @@ class Content:
         self.revoked_derived: dict[tuple[str, str], int] = {}
         self.dead_uses: dict[str, DeadUses] = {}
         self.rules: dict[str, bytes] = {}
+        self.leaks: dict[bytes, StoredLeak] = {}
 
 
 class MemoryReader:
@@ -118,6 +120,12 @@ class MemoryReader:
 
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any((key_id, link_id) in self._content.revoked_derived for link_id in link_ids)
+
+    def leak(self, digest: bytes) -> StoredLeak | None:
+        return self._content.leaks.get(digest)
+
+    def leaked_ms(self, key_id: str) -> int | None:
+        return max((leak.at_ms for leak in self._content.leaks.values() if leak.key_id == key_id), default=None)
 
     def rules(self, account_id: str) -> bytes:
         return self._content.rules.get(account_id, b"{}")

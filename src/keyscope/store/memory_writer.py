@@ -12,6 +12,7 @@ from keyscope.authority.ports import (
     DeadUses,
     Former,
     StoredEvent,
+    StoredLeak,
     StoredReply,
 )
 from keyscope.model.event import Event
@@ -68,6 +69,12 @@ class MemoryWriter(MemoryReader):
     def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
         if (key_id, link_id) not in self._content.revoked_derived:
             self._set(self._content.revoked_derived, (key_id, link_id), at_ms)
+
+    def put_leak(self, leak: StoredLeak) -> None:
+        if leak.key_id not in self._content.keys:
+            raise KeyError(leak.key_id)
+        first = self._content.leaks.get(leak.digest, leak)
+        self._set(self._content.leaks, leak.digest, msgspec.structs.replace(first, revoked=leak.revoked))
 
     def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
         for key_id, new in uses.items():

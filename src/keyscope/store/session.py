@@ -14,6 +14,7 @@ from keyscope.authority.ports import (
     KeyQuery,
     Selector,
     StoredEvent,
+    StoredLeak,
     StoredReply,
 )
 from keyscope.model.event import Event
@@ -108,6 +109,14 @@ class SqliteReader:
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any(self._one(sql.DERIVED_REVOKED, key_id, link_id) is not None for link_id in link_ids)
 
+    def leak(self, digest: bytes) -> StoredLeak | None:
+        row = self._one("SELECT digest, key_id, at_ms, revoked FROM leaks WHERE digest = ?", digest)
+        return StoredLeak(row[0], row[1], row[2], bool(row[3])) if row is not None else None
+
+    def leaked_ms(self, key_id: str) -> int | None:
+        row = self._one("SELECT max(at_ms) FROM leaks WHERE key_id = ?", key_id)
+        return row[0] if row is not None else None
+
     def rules(self, account_id: str) -> bytes:
         row = self._one("SELECT rules FROM accounts WHERE id = ?", account_id)
         return row[0].encode() if row is not None else b"{}"
@@ -181,6 +190,14 @@ class SqliteWriter(SqliteReader):
 
     def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
         self._connection.execute("INSERT OR IGNORE INTO revoked_derived VALUES (?, ?, ?)", (key_id, link_id, at_ms))
+
+    def put_leak(self, leak: StoredLeak) -> None:
+        if self.key(leak.key_id) is None:
+            raise KeyError(leak.key_id)
+        self._connection.execute(
+            "INSERT INTO leaks VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET revoked = excluded.revoked",
+            (leak.digest, leak.key_id, leak.at_ms, leak.revoked),
+        )
 
     def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
         self._connection.executemany(

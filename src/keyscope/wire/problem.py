@@ -42,6 +42,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.TargetTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.BadSignature: HTTPStatus.BAD_REQUEST,
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
     errors.TimedOut: HTTPStatus.BAD_REQUEST,  # not 408: the SDKs would resend what was too slow
@@ -54,6 +55,8 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyReports: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.SigningKeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuthorityUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuthorityRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamUnreachable: HTTPStatus.BAD_GATEWAY,

@@ -46,6 +46,7 @@ class KeyView(Reply):
     rotated_at_ms: int | None
     dead_uses: int
     dead_used_at_ms: int | None
+    leaked_at_ms: int | None
 
 
 class ApiKeyView(KeyView):
@@ -145,6 +146,7 @@ def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
         "rotated_at_ms": key.rotated_at_ms,
         "dead_uses": detail.dead_uses.uses if detail.dead_uses is not None else 0,
         "dead_used_at_ms": detail.dead_uses.last_at_ms if detail.dead_uses is not None else None,
+        "leaked_at_ms": detail.leaked_at_ms,
     }
     if not key.is_standard:
         view["scopes"] = scope_views(key.scopes)

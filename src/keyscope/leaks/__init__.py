@@ -1,0 +1,1 @@
+"""Reports of leaked keys by those who search for them: who signed a report, and what it says."""
