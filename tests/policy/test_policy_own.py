@@ -21,6 +21,7 @@ MANAGEMENT = {
     "getAPIKey": ("GET /v1/apikeys/{id}", "account:read"),
     "updateAPIKey": ("POST /v1/apikeys/{id}", "account:write"),
     "revokeAPIKey": ("POST /v1/apikeys/{id}/revoke", "account:write"),
+    "readMetrics": ("GET /keyscope/metrics", "account:read"),
     "observeRestrictedKey": ("POST /v1/restricted_keys/{id}/observe", "account:write"),
     "narrowRestrictedKey": ("POST /v1/restricted_keys/{id}/narrow", "account:write"),
     "revertRestrictedKey": ("POST /v1/restricted_keys/{id}/revert", "account:write"),
