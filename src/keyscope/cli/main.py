@@ -26,6 +26,7 @@ from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
+from keyscope.cli.tightening import narrow, observe, revert
 from keyscope.cli.trail import checkpoint, export_trail, verify
 from keyscope.errors import KeyscopeError
 
@@ -55,6 +56,8 @@ policy.add_command(draft_mcp)
 keys.add_command(usage)
 for command in (verify, checkpoint, export_trail):
     audit.add_command(command)
+for command in (observe, narrow, revert):
+    keys.add_command(command)
 
 
 def main() -> None:
