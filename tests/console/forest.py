@@ -76,7 +76,7 @@ class Forest:
     def pages(self) -> list[str]:
         """Every page of the console, below it."""
         team, old, paused = self.team["id"], self.old["id"], self.agents[2]["id"]
-        actions = ("change", "narrow", "rotate", "suspend", "revoke")
+        actions = ("change", "narrow", "observe", "rotate", "suspend", "revoke")
         return [
             "",
             "/keys",

@@ -87,16 +87,15 @@ def test_a_refusal_and_a_change_are_found_by_key_operation_and_sort(live: Live) 
 
 
 def test_the_trail_is_read_page_by_page(live: Live) -> None:
-    made = live.mint("devboxes:read", name="many-refusals")
+    made = live.mint("devboxes:read", name="many-changes")
     for number in range(60):
-        live.call("POST", f"/v1/devboxes/box_{number:02}/shutdown", made["key_secret"], json={})
+        live.call("POST", f"/v1/restricted_keys/{made['id']}", json={"name": f"renamed-{number:02}"})
     guest = Guest(live).sign_in(live.first)
-    search = f"/audit?key={made['id']}&verdict=denied"
-    first = page_with(guest, search, "box_59")
-    assert "box_09" not in first
+    first = page_with(guest, f"/audit?key={made['id']}&verdict=changed", "→ renamed-59")
+    assert "→ renamed-05" not in first
     older = next(piece for piece in first.split('"') if "before=" in piece).partition("/audit")[2]
     second = guest.get(f"/audit{older}".replace("&amp;", "&")).text
-    assert ("box_09" in second, "box_59" in second, "data-refresh" in second) == (True, False, False)
+    assert ("→ renamed-05" in second, "→ renamed-58" in second, "data-refresh" in second) == (True, False, False)
 
 
 def test_what_the_console_refuses_is_written_down_too(live: Live) -> None:
@@ -168,3 +167,45 @@ def test_narrow_to_what_it_used(browser: Browser, live: Live, scripts: bool) -> 
     assert live.call("GET", "/v1/devboxes", made["key_secret"]).status_code == 200
     assert live.call("POST", "/v1/objects", made["key_secret"], json={}).status_code == 200
     assert live.call("POST", "/v1/devboxes", made["key_secret"], json={}).status_code == 403
+
+
+def test_a_refusal_after_narrowing_offers_to_take_it_back(live: Live) -> None:
+    made = live.mint("devboxes:write", name="narrowed-too-far")
+    guest = Guest(live).sign_in(live.first)
+    path = f"/keys/{made['id']}"
+    guest.act(f"{path}/narrow", do="save", **{"scope.devboxes": "read"})
+    assert live.call("POST", "/v1/devboxes", made["key_secret"], json={}).status_code == 403
+    page_with(guest, path, "Give it back")
+    guest.act(f"{path}/revert")
+    assert live.call("POST", "/v1/devboxes", made["key_secret"], json={}).status_code == 200
+
+
+def test_an_observed_key_is_let_through_and_the_console_says_so(live: Live) -> None:
+    made = live.mint("devboxes:read", name="looked-at")
+    guest = Guest(live).sign_in(live.first)
+    path = f"/keys/{made['id']}"
+    guest.act(f"{path}/observe", length="1h")
+    assert "Observed until" in guest.get(path).text
+    assert live.call("POST", "/v1/devboxes", made["key_secret"], json={}).status_code == 200
+    assert "would be refused" in page_with(guest, f"/audit?verdict=observed&key={made['id']}", "devboxes:write")
+    asked = guest.get(f"/can?key={made['id']}&method=POST&path=/v1/devboxes").text
+    assert "Only because the key is observed" in asked
+    assert guest.act(f"{path}/observe", length="forever").status_code == 400
+    guest.act(f"{path}/observe", length="end")
+    assert live.call("POST", "/v1/devboxes", made["key_secret"], json={}).status_code == 403
+
+
+def test_a_restricted_key_sees_the_trail_of_its_tree_alone(live: Live) -> None:
+    above = live.mint("account:write", "devboxes:read", name="tree-owner")
+    below = live.mint("devboxes:read", name="in-the-tree", by=above["key_secret"])
+    other = live.mint("devboxes:read", name="not-in-the-tree")
+    for made in (below, other):
+        live.call("POST", "/v1/devboxes", made["key_secret"], json={})
+    page_with(Guest(live).sign_in(live.first), f"/audit?key={other['id']}", "devboxes:write")
+    guest = Guest(live).sign_in(above["key_secret"])
+    page = page_with(guest, "/audit", "in-the-tree")
+    assert "not-in-the-tree" not in page
+    assert "Events and refusals" in guest.get(f"/keys/{below['id']}").text
+    assert "Events and refusals" not in guest.get(f"/keys/{other['id']}").text
+    overview = guest.get("").text
+    assert ("Refused most" in overview, "not-in-the-tree" in overview) == (True, False)

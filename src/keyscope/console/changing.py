@@ -47,7 +47,7 @@ class ChangePages:
     async def show_narrow(self, request: Request) -> Response:
         visitor = await self._kit.visitor(request)
         wish = {_DO: _SUGGEST} if one(request, _DO) == _SUGGEST else {}
-        return await self._form(visitor, await find_target(request, visitor, ""), "narrow.html", wish)
+        return await self._form(visitor, await find_target(request, visitor, "/narrow"), "narrow.html", wish)
 
     async def change(self, request: Request) -> Response:
         visitor, form = await self._kit.posted(request)
@@ -55,23 +55,29 @@ class ChangePages:
         if form.get(_DO) != _SAVE:
             return await self._form(visitor, target, "change.html", form)
         try:
-            return await self._apply(visitor, target, self._change(target, form), "changed")
+            return await self._apply(visitor, target, self._change(target, form))
         except (BadRequest, ExceedsParent) as error:
             return await self._form(visitor, target, "change.html", form, error)
 
     async def narrow(self, request: Request) -> Response:
         visitor, form = await self._kit.posted(request)
-        target = await find_target(request, visitor, "")
+        target = await find_target(request, visitor, "/narrow")
         if form.get(_DO) != _SAVE:
             return await self._form(visitor, target, "narrow.html", form)
-        # The meet takes out whatever a form asks for beyond what the key has: this page never widens.
-        scopes = Grant(grid.read_scopes(form, self._kit.desk.policy)).meet(Grant(target.key.scopes)).scopes()
-        return await self._apply(visitor, target, Change(scopes=scopes), "narrowed")
+        try:
+            return await self._narrow(visitor, target, grid.read_scopes(form, self._kit.desk.policy))
+        except (BadRequest, ExceedsParent) as error:
+            return await self._form(visitor, target, "narrow.html", form, error)
 
-    async def _apply(self, visitor: Visitor, target: Target, change: Change, word: str) -> Response:
+    async def _narrow(self, visitor: Visitor, target: Target, scopes: tuple[Scope, ...]) -> Response:
+        narrow, key = self._kit.desk.tightening.narrow, target.key
+        detail = await in_thread(lambda: narrow(visitor.lineage, key.id, scopes, visitor.origin))
+        return redirect(f"/keys/{key.id}?done={'narrowed' if detail.lineage.key != key else 'unchanged'}")
+
+    async def _apply(self, visitor: Visitor, target: Target, change: Change) -> Response:
         update, key = self._kit.desk.lifecycle.update, target.key
         detail = await in_thread(lambda: update(visitor.lineage, key.kind, key.id, change, visitor.origin))
-        return redirect(f"/keys/{key.id}?done={word if detail.lineage.key != key else 'unchanged'}")
+        return redirect(f"/keys/{key.id}?done={'changed' if detail.lineage.key != key else 'unchanged'}")
 
     def _change(self, target: Target, form: Form) -> Change:
         asked: dict[str, Any] = {"name": form.get("name", "").strip()}

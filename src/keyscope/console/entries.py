@@ -11,6 +11,7 @@ from keyscope.authority.trail import DENIED, OBSERVED, Entry, EntryQuery, Trail
 from keyscope.console.kit import AUDIT, USAGE
 from keyscope.console.visitor import Visitor
 from keyscope.console.words import moment
+from keyscope.model.decision import Reason
 from keyscope.model.event import EventKind
 from keyscope.model.key import Key
 
@@ -47,6 +48,11 @@ class Line(Struct, frozen=True):
     @property
     def is_refusal(self) -> bool:
         return self.entry.kind in (DENIED, OBSERVED)
+
+    @property
+    def is_of_narrowing(self) -> bool:
+        """Whether the key could do this before it was narrowed."""
+        return Reason.NARROWED.value in self.entry.reasons
 
     @property
     def is_grave(self) -> bool:

@@ -24,6 +24,9 @@ NOTICES = {
     "narrowed": "Narrowed. It holds from the next request on.",
     "suspended": "Suspended, with everything below it. No gate accepts it.",
     "resumed": "Resumed.",
+    "reverted": "It has the scopes back that it was narrowed from.",
+    "observed": "Observed: what it lacks of its own scopes is recorded, and not refused.",
+    "enforced": "Observed no longer: its scopes bind it again.",
     "undeleted": "Brought back, with what died with it.",
     "unchanged": "Nothing was different, so nothing was changed.",
 }
@@ -49,6 +52,7 @@ class KeyPages:
             "target": target,
             "notice": notice,
             "actions": actions(visitor, target),
+            "observed": target.key.is_observed_at(self._kit.desk.clock.now_ms()),
             "below": below(self._kit.desk.store, target),
             **self._used(visitor, target),
             "summary": summary(policy, grant),
