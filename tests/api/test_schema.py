@@ -34,6 +34,7 @@ OPERATIONS = [
             ("POST", "resume"),
             ("POST", "rotate"),
             ("GET", "tree"),
+            ("GET", "blast"),
             ("POST", "derived/{derived_id}/revoke"),
         )
     ),

@@ -25,12 +25,14 @@ MANAGEMENT = {
     "resumeRestrictedKey": ("POST /v1/restricted_keys/{id}/resume", "account:write"),
     "rotateRestrictedKey": ("POST /v1/restricted_keys/{id}/rotate", "account:write"),
     "getRestrictedKeyTree": ("GET /v1/restricted_keys/{id}/tree", "account:read"),
+    "getRestrictedKeyBlast": ("GET /v1/restricted_keys/{id}/blast", "account:read"),
     "revokeDerivedRestrictedKey": ("POST /v1/restricted_keys/{id}/derived/{derived_id}/revoke", "account:write"),
     "undeleteAPIKey": ("POST /v1/apikeys/{id}/undelete", "account:write"),
     "suspendAPIKey": ("POST /v1/apikeys/{id}/suspend", "account:write"),
     "resumeAPIKey": ("POST /v1/apikeys/{id}/resume", "account:write"),
     "rotateAPIKey": ("POST /v1/apikeys/{id}/rotate", "account:write"),
     "getAPIKeyTree": ("GET /v1/apikeys/{id}/tree", "account:read"),
+    "getAPIKeyBlast": ("GET /v1/apikeys/{id}/blast", "account:read"),
     "revokeDerivedAPIKey": ("POST /v1/apikeys/{id}/derived/{derived_id}/revoke", "account:write"),
     "endKeys": ("POST /keyscope/panic", "account:write"),
     "reportLeaks": ("POST /keyscope/leaks", "account:write"),
@@ -82,7 +84,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 198
+    assert len(policy.operations) == 200
     assert policy.operations[:160] == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",

@@ -9,6 +9,7 @@ import click
 from keyscope import __version__
 from keyscope.cli.ask import can, me
 from keyscope.cli.attenuate import attenuate
+from keyscope.cli.blast import blast
 from keyscope.cli.changes import changes
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
@@ -50,6 +51,7 @@ for command in _COMMANDS:
 
 
 policy.add_command(draft_mcp)
+keys.add_command(blast)
 
 
 def main() -> None:
