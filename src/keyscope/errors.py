@@ -15,7 +15,8 @@
     │       ├── DerivedKey          a key that its holder derived manages no keys
     │       ├── OwnOperation        asked through a proxy for what Keyscope answers itself
     │       ├── PeerNotTrusted      a forward-auth question from an address that the settings do not name
-    │       └── OriginNotTrusted    a page of another origin asks the MCP gate
+    │       ├── OriginNotTrusted    a page of another origin asks the MCP gate
+    │       └── CrossSite           a form of the console that no page of the console sent
     ├── BadRequest                  the request itself is wrong; ``faults`` names every place
     │   ├── RuleViolation           against the account's own rules on its keys
     │   ├── BadTarget               the request target is not in canonical form
@@ -179,6 +180,13 @@ class OriginNotTrusted(Forbidden):
 
     code = "origin_not_trusted"
     message = "The MCP gate answers no pages of other origins. Call it without an Origin header."
+
+
+class CrossSite(Forbidden):
+    """Another site's page made the browser send it, or the page that it comes from is of an earlier session."""
+
+    code = "cross_site"
+    message = "This was not sent by a page of this session of the console. Go back, load the page again, and repeat it."
 
 
 class BadRequest(KeyscopeError):

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from keyscope.authority.limits import Limits
+from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind, parse_token
@@ -71,6 +72,7 @@ class Settings(Struct, frozen=True):
     engine_threads: int
     workers: int
     forward_auth_peers: tuple[Network, ...]
+    metrics_peers: tuple[Network, ...]
     envoy_grpc: Address | None
     max_header_bytes: int
     max_body_bytes: int
@@ -83,6 +85,9 @@ class Settings(Struct, frozen=True):
     max_child_keys: int
     max_rotation_overlap_s: float
     undelete_window_s: float
+    console: bool
+    console_idle_s: float
+    console_session_s: float
     audit: bool
     log_level: str
     public_url: str | None
@@ -106,6 +111,11 @@ class Settings(Struct, frozen=True):
             undelete_window_ms=int(self.undelete_window_s * 1000),
             restricted_may_mint_standard=self.restricted_may_mint_standard,
         )
+
+    @property
+    def session_lifetimes(self) -> Lifetimes:
+        """How long sessions of the console live."""
+        return Lifetimes(idle_ms=int(self.console_idle_s * 1000), whole_ms=int(self.console_session_s * 1000))
 
     @property
     def url(self) -> str:
@@ -225,6 +235,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine_threads", "0", _whole(0, 64), "Threads of the HAProxy engine; 0 for as many as there are cores."),
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
+    Setting("metrics_peers", "127.0.0.0/8,::1", _networks, "Peers that read the metrics without a key."),
     Setting("envoy_grpc", "", _address, "Address to answer Envoy on over gRPC, like 127.0.0.1:8701. None: it is off."),
     Setting("max_header_bytes", "16384", _whole(1024, 65536), "Largest request head, in bytes."),
     Setting("max_body_bytes", "1048576", _whole(1024, 64 << 20), "Largest body that Keyscope itself reads, in bytes."),
@@ -237,6 +248,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_child_keys", "1000", _whole(0, 1_000_000), "Most living keys that one restricted key has minted."),
     Setting("max_rotation_overlap_s", "604800", _seconds(0, 31_536_000), "Longest life of an old secret, in seconds."),
     Setting("undelete_window_s", "604800", _seconds(0, 31_536_000), "How long a revoked key can be brought back."),
+    Setting("console", "yes", _yes_or_no, "Answer browsers at /keyscope/console."),
+    Setting("console_idle_s", "1800", _seconds(1, 86_400), "Life of a console session without a request, in seconds."),
+    Setting("console_session_s", "28800", _seconds(1, 604_800), "Longest life of a console session, in seconds."),
     Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),

@@ -49,6 +49,12 @@ def test_the_secret_alone_on_stdout(ask: Ask, live: Live) -> None:
     assert live.call("GET", "/keyscope/me", secret.rstrip("\n")).status_code == 200
 
 
+def test_the_ids_alone_for_scripts(ask: Ask) -> None:
+    ids = [json.loads(ask("keys", "create", "--name", f"script-{n}", "--json").stdout)["id"] for n in range(2)]
+    assert ask("keys", "list", "--name", "script-", "--ids-only").stdout.split() == ids[::-1]
+    assert ask("keys", "list", "--name", "nobody", "--ids-only").stdout == ""
+
+
 def test_standard_keys_have_their_own_list_and_are_found_by_id(ask: Ask) -> None:
     made = json.loads(ask("keys", "create", "--standard", "--name", "cli-standard", "--json").stdout)
     assert made["key_secret"].startswith("ak_")

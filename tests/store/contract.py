@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace as with_
 from tests.store.contract_life import LifeContract
 from tests.store.contract_lists import ListContract
+from tests.store.contract_sessions import SessionContract
 from tests.store.samples import (
     ACCOUNT,
     NOW,
@@ -316,5 +317,7 @@ class IndexContract:
         store.check()
 
 
-class StoreContract(KeepingContract, RefusingContract, TransactionContract, IndexContract, ListContract, LifeContract):
+class StoreContract(
+    KeepingContract, RefusingContract, TransactionContract, IndexContract, ListContract, LifeContract, SessionContract
+):
     """All of it."""

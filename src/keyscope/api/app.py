@@ -24,13 +24,14 @@ from keyscope.api.keys import KeyRoutes
 from keyscope.api.leaks import GITHUB, LeakRoutes
 from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
+from keyscope.api.metrics import MetricRoutes
 from keyscope.api.replies.service import Problem
 from keyscope.api.rules import RuleRoutes
 from keyscope.api.service import ServiceRoutes
 from keyscope.api.verify import VerifyRoutes
 from keyscope.model.token import Kind
-from keyscope.wire.asgi import Receive, Scope, Send, send_answer
-from keyscope.wire.own import API_KEYS, RESTRICTED_KEYS, WELL_KNOWN
+from keyscope.wire.asgi import App, Receive, Scope, Send, send_answer
+from keyscope.wire.own import API_KEYS, RESTRICTED_KEYS, WELL_KNOWN, is_console
 from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
@@ -41,13 +42,17 @@ _PUBLIC = frozenset({"/keyscope/healthz", "/keyscope/readyz", GITHUB}) | WELL_KN
 class Management:
     """Everything on Keyscope's own paths: the plain handlers, and the management application for the rest."""
 
-    def __init__(self, desk: Desk, reports: LeakRoutes) -> None:
+    def __init__(self, desk: Desk, reports: LeakRoutes, console: App | None = None) -> None:
+        self._console = console
         tokens, access = TokenRoutes(desk), AccessRoutes(desk)
         self._plain = {**tokens.plain, **access.plain}
         self._app = _make_app(desk, (tokens.router, access.router, reports.router))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = scope["keyscope.call"]
+        if self._console is not None and is_console(call.path):
+            await self._console(scope, receive, send)
+            return
         plain = self._plain.get(call.path) if call.method == "POST" else None
         if plain is not None:
             await send_answer(send, await plain(call, receive))
@@ -73,6 +78,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(BlastRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(EndingRoutes(desk).router)
     app.include_router(RuleRoutes(desk).router)
+    app.include_router(MetricRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
     app.include_router(ChangeRoutes(desk).router)

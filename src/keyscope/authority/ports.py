@@ -91,6 +91,14 @@ class KeyPage(Struct, frozen=True):
     total: int
 
 
+class KeyCount(Struct, frozen=True):
+    """How many keys of one kind have a status, all accounts together."""
+
+    kind: Kind
+    status: State
+    keys: int
+
+
 class StoredEvent(Struct, frozen=True):
     """An event with its place in the one sequence, starting at 1."""
 
@@ -109,6 +117,20 @@ class StoredReply(Struct, frozen=True, kw_only=True):
     request_digest: bytes
     sealed: bytes
     created_at_ms: int
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A browser's session in the console. ``digest`` is the SHA-256 of its id, ``key_digest`` that of the secret it was
+    opened with: it is worth what that secret is worth. Times are Unix milliseconds; ``ends_at_ms`` is its latest end.
+    """
+
+    digest: bytes
+    key_id: str
+    key_digest: bytes
+    csrf: bytes
+    opened_at_ms: int
+    seen_at_ms: int
+    ends_at_ms: int
 
 
 class Reader(Protocol):
@@ -153,6 +175,9 @@ class Reader(Protocol):
 
     def dead_uses(self, key_id: str) -> DeadUses | None: ...
 
+    def key_counts(self, now_ms: int) -> list[KeyCount]:
+        """How many keys there are of each kind and status, that of the whole lineage; none are left out."""
+
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked."""
 
@@ -175,6 +200,11 @@ class Reader(Protocol):
         """The number of the newest event, 0 if there is none."""
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None: ...
+
+    def session(self, digest: bytes) -> Session | None: ...
+
+    def sessions(self, key_id: str) -> list[Session]:
+        """The sessions of a key, oldest first."""
 
 
 class Writer(Reader, Protocol):
@@ -209,6 +239,15 @@ class Writer(Reader, Protocol):
 
     def drop_replies(self, before_ms: int) -> None:
         """Forget replies created before the time."""
+
+    def put_session(self, session: Session) -> None:
+        """Keep a session, or replace the one with its digest. Raises ValueError if its key is not there."""
+
+    def end_session(self, digest: bytes) -> None:
+        """Forget a session; one that is not there changes nothing."""
+
+    def drop_sessions(self, now_ms: int) -> None:
+        """Forget the sessions whose latest end is not after the time."""
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         """Note when keys were last accepted; an earlier time never replaces a later one; unknown ids are ignored."""

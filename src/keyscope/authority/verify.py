@@ -105,6 +105,15 @@ class Verifier:
             return None
         return lineage
 
+    def by_digest(self, digest: bytes) -> Lineage | None:
+        """The key with a secret of this SHA-256, as that secret shows it, in whatever state; else as ``by_id``."""
+        if self.closed is not None:
+            raise self.closed
+        lineage = self._find(digest)
+        if lineage is None or (self._barred and not self._barred.isdisjoint(lineage.ids)):
+            return None
+        return lineage
+
     def decide(self, token: bytes, method: str, path: str) -> Decision:
         """Judge a call by its method and canonical path. The conditions on its body are not yet looked at."""
         lineage = self.find(token)

@@ -70,8 +70,9 @@ def create(
 @option("--created-by", help="Only keys minted by this key id.")
 @option("--limit", type=click.IntRange(1, 5000), default=20, show_default=True, help="How many.")
 @option("--starting-after", help="The last id of the page before.")
+@option("--ids-only", is_flag=True, help="Print the ids alone, one a line.")
 @as_json
-def list_keys(standard: bool, json: bool, resource_type: str | None, **filters: Any) -> None:
+def list_keys(standard: bool, ids_only: bool, json: bool, resource_type: str | None, **filters: Any) -> None:
     """List keys, newest first."""
     if resource_type is not None:
         filters["resource_type"] = f"RESOURCE_TYPE_{resource_type.upper()}"
@@ -81,7 +82,10 @@ def list_keys(standard: bool, json: bool, resource_type: str | None, **filters: 
         print_json(page)
         return
     rows = page["api_keys" if standard else "restricted_keys"]
-    print_table(("ID", "NAME", "STATUS", "SCOPES", "EXPIRES", "LAST USED"), [_row(key) for key in rows])
+    if ids_only:
+        click.echo("".join(f"{key['id']}\n" for key in rows), nl=False)
+    else:
+        print_table(("ID", "NAME", "STATUS", "SCOPES", "EXPIRES", "LAST USED"), [_row(key) for key in rows])
     if page["has_more"]:
         note(f"{page['total_count']} keys in all. Next page: --starting-after {rows[-1]['id']}")
 

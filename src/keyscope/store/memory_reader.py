@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from keyscope.authority.ports import (
     Account,
     DeadUses,
     Former,
+    KeyCount,
     KeyPage,
     KeyQuery,
     Selector,
+    Session,
     StoredEvent,
     StoredLeak,
     StoredReply,
@@ -36,6 +38,7 @@ class Content:
         self.revoked_derived: dict[tuple[str, str], int] = {}
         self.dead_uses: dict[str, DeadUses] = {}
         self.rules: dict[str, bytes] = {}
+        self.sessions: dict[bytes, Session] = {}
         self.leaks: dict[bytes, StoredLeak] = {}
 
 
@@ -118,6 +121,10 @@ class MemoryReader:
     def dead_uses(self, key_id: str) -> DeadUses | None:
         return self._content.dead_uses.get(key_id)
 
+    def key_counts(self, now_ms: int) -> list[KeyCount]:
+        counts = Counter((line.key.kind, line.state_at(now_ms)) for line in self.lineages())
+        return [KeyCount(kind, status, keys) for (kind, status), keys in sorted(counts.items())]
+
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any((key_id, link_id) in self._content.revoked_derived for link_id in link_ids)
 
@@ -142,6 +149,13 @@ class MemoryReader:
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
         return self._content.replies.get((caller_id, request_id))
+
+    def session(self, digest: bytes) -> Session | None:
+        return self._content.sessions.get(digest)
+
+    def sessions(self, key_id: str) -> list[Session]:
+        found = (session for session in self._content.sessions.values() if session.key_id == key_id)
+        return sorted(found, key=lambda session: (session.opened_at_ms, session.digest))
 
 
 def _matches(query: KeyQuery, line: Lineage, used: Mapping[str, int]) -> bool:

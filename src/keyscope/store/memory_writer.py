@@ -11,6 +11,7 @@ from keyscope.authority.ports import (
     Account,
     DeadUses,
     Former,
+    Session,
     StoredEvent,
     StoredLeak,
     StoredReply,
@@ -102,6 +103,20 @@ class MemoryWriter(MemoryReader):
     def drop_replies(self, before_ms: int) -> None:
         for place in [place for place, reply in self._content.replies.items() if reply.created_at_ms < before_ms]:
             self._pop(self._content.replies, place)
+
+    def put_session(self, session: Session) -> None:
+        if session.key_id not in self._content.keys:
+            raise ValueError(f"the key {session.key_id} of a session is not in the store")
+        self._set(self._content.sessions, session.digest, session)
+
+    def end_session(self, digest: bytes) -> None:
+        if digest in self._content.sessions:
+            self._pop(self._content.sessions, digest)
+
+    def drop_sessions(self, now_ms: int) -> None:
+        ended = [session.digest for session in self._content.sessions.values() if session.ends_at_ms <= now_ms]
+        for digest in ended:
+            self._pop(self._content.sessions, digest)
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         for key_id, at_ms in used_at_ms.items():

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import replace
 
-from keyscope.authority.ports import Account, Former, StoredEvent, StoredReply
+from keyscope.authority.ports import Account, Former, Session, StoredEvent, StoredReply
 from keyscope.errors import StoreUnavailable
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key
@@ -160,6 +160,24 @@ def reply_of(row: Row) -> StoredReply:
         request_digest=request_digest,
         sealed=sealed,
         created_at_ms=created_at_ms,
+    )
+
+
+def session_row(session: Session) -> Row:
+    what = (session.digest, session.key_id, session.key_digest, session.csrf)
+    return (*what, session.opened_at_ms, session.seen_at_ms, session.ends_at_ms)
+
+
+def session_of(row: Row) -> Session:
+    digest, key_id, key_digest, csrf, opened, seen, ends = row
+    return Session(
+        digest=digest,
+        key_id=key_id,
+        key_digest=key_digest,
+        csrf=csrf,
+        opened_at_ms=opened,
+        seen_at_ms=seen,
+        ends_at_ms=ends,
     )
 
 

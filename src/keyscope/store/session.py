@@ -10,15 +10,18 @@ from keyscope.authority.ports import (
     Account,
     DeadUses,
     Former,
+    KeyCount,
     KeyPage,
     KeyQuery,
     Selector,
+    Session,
     StoredEvent,
     StoredLeak,
     StoredReply,
 )
 from keyscope.model.event import Event
-from keyscope.model.key import Key, Lineage
+from keyscope.model.key import Key, Lineage, State
+from keyscope.model.token import Kind
 from keyscope.store import query as sql
 from keyscope.store import rows
 from keyscope.store.line import check_parent, lineage
@@ -106,6 +109,14 @@ class SqliteReader:
         row = self._one("SELECT uses, last_at_ms FROM dead_uses WHERE key_id = ?", key_id)
         return DeadUses(*row) if row is not None else None
 
+    def key_counts(self, now_ms: int) -> list[KeyCount]:
+        stopped = list(self._connection.execute(sql.STOPPED_TOTALS, {"now_ms": now_ms}))
+        counts = [KeyCount(Kind(kind), State(state), keys) for kind, state, keys in stopped]
+        for kind, total in self._connection.execute(sql.TOTALS):
+            active = total - sum(count.keys for count in counts if count.kind == kind)
+            counts.append(KeyCount(Kind(kind), State.ACTIVE, active))
+        return sorted((count for count in counts if count.keys), key=lambda count: (count.kind, count.status))
+
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any(self._one(sql.DERIVED_REVOKED, key_id, link_id) is not None for link_id in link_ids)
 
@@ -140,6 +151,16 @@ class SqliteReader:
             request_id,
         )
         return rows.reply_of(row) if row is not None else None
+
+    def session(self, digest: bytes) -> Session | None:
+        row = self._one("SELECT * FROM sessions WHERE digest = ?", digest)
+        return rows.session_of(row) if row is not None else None
+
+    def sessions(self, key_id: str) -> list[Session]:
+        found = self._connection.execute(
+            "SELECT * FROM sessions WHERE key_id = ? ORDER BY opened_at_ms, digest", (key_id,)
+        )
+        return [rows.session_of(row) for row in found]
 
     def _one(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._connection.execute(statement, parameters).fetchone()
@@ -224,6 +245,18 @@ class SqliteWriter(SqliteReader):
 
     def drop_replies(self, before_ms: int) -> None:
         self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
+
+    def put_session(self, session: Session) -> None:
+        if self.key(session.key_id) is None:
+            raise ValueError(f"the key {session.key_id} of a session is not in the store")
+        row = rows.session_row(session)
+        self._connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def end_session(self, digest: bytes) -> None:
+        self._connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+
+    def drop_sessions(self, now_ms: int) -> None:
+        self._connection.execute("DELETE FROM sessions WHERE ends_at_ms <= ?", (now_ms,))
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         self._connection.executemany(

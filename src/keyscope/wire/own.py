@@ -9,6 +9,7 @@ from __future__ import annotations
 RESTRICTED_KEYS = "/v1/restricted_keys"
 API_KEYS = "/v1/apikeys"
 OWN = "/keyscope"
+CONSOLE = "/keyscope/console"
 METADATA = "/.well-known/oauth-authorization-server"
 CONFIGURATION = "/.well-known/authzen-configuration"
 
@@ -22,3 +23,8 @@ def is_own(path: str) -> bool:
     if not path.startswith(_BEGINNINGS):  # nearly every call, and this is asked of each
         return False
     return path in WELL_KNOWN or any(path == prefix or path.startswith(prefix + "/") for prefix in PREFIXES)
+
+
+def is_console(path: str) -> bool:
+    """Whether a canonical path is one of the console's pages."""
+    return path == CONSOLE or path.startswith(CONSOLE + "/")

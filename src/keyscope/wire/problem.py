@@ -35,6 +35,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.OwnOperation: HTTPStatus.FORBIDDEN,
     errors.PeerNotTrusted: HTTPStatus.FORBIDDEN,
     errors.OriginNotTrusted: HTTPStatus.FORBIDDEN,
+    errors.CrossSite: HTTPStatus.FORBIDDEN,
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
     errors.RuleViolation: HTTPStatus.BAD_REQUEST,
     errors.BadTarget: HTTPStatus.BAD_REQUEST,

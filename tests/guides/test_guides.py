@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.walk import Walk, assert_printed, blocks
+from tests.guides.walk import Walk, assert_printed, blocks
 from tests.recorder import Recorder
 
 DOCS = Path(__file__).parents[2] / "docs"

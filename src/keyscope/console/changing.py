@@ -1,0 +1,112 @@
+"""Change a key: its name, its end, its scopes. Narrowing is the same with nothing to choose but less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyscope.api.caller import in_thread
+from keyscope.api.requests import UpdateApiKey, checked
+from keyscope.authority.lifecycle import Change
+from keyscope.console import grid
+from keyscope.console.kit import Context, Form, Kit, page, redirect
+from keyscope.console.lifetime import KEEP, LENGTHS, read_expiry
+from keyscope.console.minting import advice
+from keyscope.console.target import Target, find_target
+from keyscope.console.visitor import Visitor
+from keyscope.errors import BadRequest, ExceedsParent, KeyscopeError
+from keyscope.model.key import Lineage
+from keyscope.model.scope import Grant, Scope
+from keyscope.model.token import Kind
+
+_DO, _SAVE = "do", "save"
+
+
+class ChangePages:
+    """``/keys/{key_id}/change`` and ``/keys/{key_id}/narrow``."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self.routes = [
+            page("/keys/{key_id}/change", self.show_change),
+            page("/keys/{key_id}/change", self.change, "POST"),
+            page("/keys/{key_id}/narrow", self.show_narrow),
+            page("/keys/{key_id}/narrow", self.narrow, "POST"),
+        ]
+
+    async def show_change(self, request: Request) -> Response:
+        visitor = await self._kit.visitor(request)
+        return await self._form(visitor, await find_target(request, visitor, ""), "change.html", {})
+
+    async def show_narrow(self, request: Request) -> Response:
+        visitor = await self._kit.visitor(request)
+        return await self._form(visitor, await find_target(request, visitor, ""), "narrow.html", {})
+
+    async def change(self, request: Request) -> Response:
+        visitor, form = await self._kit.posted(request)
+        target = await find_target(request, visitor, "")
+        if form.get(_DO) != _SAVE:
+            return await self._form(visitor, target, "change.html", form)
+        try:
+            return await self._apply(visitor, target, self._change(target, form), "changed")
+        except (BadRequest, ExceedsParent) as error:
+            return await self._form(visitor, target, "change.html", form, error)
+
+    async def narrow(self, request: Request) -> Response:
+        visitor, form = await self._kit.posted(request)
+        target = await find_target(request, visitor, "")
+        if form.get(_DO) != _SAVE:
+            return await self._form(visitor, target, "narrow.html", form)
+        # The meet takes out whatever a form asks for beyond what the key has: this page never widens.
+        scopes = Grant(grid.read_scopes(form, self._kit.desk.policy)).meet(Grant(target.key.scopes)).scopes()
+        return await self._apply(visitor, target, Change(scopes=scopes), "narrowed")
+
+    async def _apply(self, visitor: Visitor, target: Target, change: Change, word: str) -> Response:
+        update, key = self._kit.desk.lifecycle.update, target.key
+        detail = await in_thread(lambda: update(visitor.lineage, key.kind, key.id, change, visitor.origin))
+        return redirect(f"/keys/{key.id}?done={word if detail.lineage.key != key else 'unchanged'}")
+
+    def _change(self, target: Target, form: Form) -> Change:
+        asked: dict[str, Any] = {"name": form.get("name", "").strip()}
+        keeps = form.get("expires", KEEP) == KEEP
+        if not keeps:
+            asked["expires_at_ms"] = read_expiry(form, self._kit.desk.clock.now_ms())
+        sound = checked(asked, [], UpdateApiKey, self._kit.desk.context)
+        scopes = grid.read_scopes(form, self._kit.desk.policy)
+        keeps_scopes = target.key.kind is Kind.STANDARD or Grant(scopes) == Grant(target.key.scopes)
+        return Change(
+            name=sound.name,
+            scopes=UNSET if keeps_scopes else scopes,
+            expires_at_ms=UNSET if keeps else sound.expires_at_ms,
+        )
+
+    async def _form(
+        self, visitor: Visitor, target: Target, name: str, form: Form, error: KeyscopeError | None = None
+    ) -> Response:
+        most = self._most(visitor.lineage, target) if name == "change.html" else Grant(target.key.scopes)
+        scopes = grid.read_scopes(form, self._kit.desk.policy) if _DO in form else target.key.scopes
+        context: Context = {
+            "target": target,
+            "form": form,
+            "error": error,
+            "lengths": LENGTHS,
+            "expires": form.get("expires", KEEP),
+            "rows": grid.rows(self._kit.desk.policy, scopes, most),
+            "lost": _lost(target, scopes),
+            **advice(self._kit, scopes, most),
+        }
+        return await self._kit.page(visitor, name, lambda: context, status=200 if error is None else 400)
+
+    def _most(self, actor: Lineage, target: Target) -> Grant | None:
+        """The most that law 2 lets the visitor choose: within its own grant, and within the parent's."""
+        above = [actor.grant, target.lineage.parent.grant if target.lineage.parent is not None else None]
+        bounds = [grant for grant in above if grant is not None]
+        return bounds[0].meet(bounds[-1]) if bounds else None
+
+
+def _lost(target: Target, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """What the key has and would have no longer."""
+    return Grant(scopes).missing(Grant(target.key.scopes).scopes())
