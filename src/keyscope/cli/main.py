@@ -26,6 +26,7 @@ from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
+from keyscope.cli.tightening import narrow, observe, revert
 from keyscope.errors import KeyscopeError
 
 USAGE = 2
@@ -51,7 +52,8 @@ for command in _COMMANDS:
 
 
 policy.add_command(draft_mcp)
-keys.add_command(blast)
+for command in (blast, observe, narrow, revert):
+    keys.add_command(command)
 
 
 def main() -> None:
