@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import time
+from http import HTTPStatus
+from time import perf_counter
 
 from keyscope.api.app import Management
 from keyscope.api.caller import Desk
 from keyscope.api.feed import Feed
 from keyscope.api.leaks import LeakRoutes
+from keyscope.api.meters import Meters
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
 from keyscope.authority.leaks import Leaks
 from keyscope.authority.lifecycle import Lifecycle
+from keyscope.authority.meter import Meter, Timing
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
@@ -27,20 +31,25 @@ from keyscope.authority.verify import Verifier
 from keyscope.console.site import Console
 from keyscope.errors import NotFound
 from keyscope.gate.faults import refused, unavailable
-from keyscope.gate.forward import Dialect, ForwardAuth, dialect_of
+from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
+from keyscope.gate.shared import SharedCounts
+from keyscope.gate.timed import timed
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
 from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
-from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
-from keyscope.wire.call import read_call
+from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
+from keyscope.wire.call import Call, read_call
 from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
+
+
+_ENDING = ("/revoke", "/panic")
 
 
 class Application:
@@ -59,18 +68,25 @@ class Application:
         self._settings = settings
         self._store = store
         self._recording = recording
+        self._meter = Meter()
+        self.counts = SharedCounts(self._meter)
+        if recording is not None:
+            recording.meter = self._meter
         barred: set[str] = set()
         self.index = store.open_index()
         self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
+        self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self._proxy = Proxy(
             self.verifier,
             upstream,
+            self._meter,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
         )
-        self._websockets = WebSocketGate(self.verifier, upstream)
+        self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
         self.feed = Feed(store, self.index, clock)
+        self.meters = Meters(store, clock, self.counts, recording, self.verifier)
         limits = settings.limits
         desk = Desk(
             verifier=self.verifier,
@@ -90,6 +106,8 @@ class Application:
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
             check=self.check,
+            meters=self.meters,
+            metrics_peers=settings.metrics_peers,
         )
         reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)
         console = self._console(desk, entropy) if settings.console else None
@@ -123,9 +141,14 @@ class Application:
         call = read_call(scope, self._settings.max_header_bytes)
         if is_own(call.path):
             scope["keyscope.call"] = call
-            await self._management(scope, receive, send)
+            await self._manage(call, scope, receive, send)
         else:
             await self._proxy(call, receive, send)
+
+    async def _manage(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        if call.method == "POST" and call.path.endswith(_ENDING):
+            send = _noting(self._meter.revoking, send)
+        await self._management(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -138,7 +161,7 @@ class Application:
 
     def _authorize(self, dialect: Dialect, scope: Scope) -> Answer:
         try:
-            return self._forward_auth.answer(dialect, scope)
+            return timed(self._judging[dialect.path], self._forward_auth.answer, dialect, scope)
         except Exception as error:
             log.error("cannot decide", exc_info=error)
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
@@ -151,6 +174,18 @@ class Application:
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
         check(self.verifier, self.index, self._store, self._recording)
+
+
+def _noting(times: Timing, send: Send) -> Send:
+    """A ``send`` that notes how long an answer took to begin, from now on, if it is a 200."""
+    began = perf_counter()
+
+    async def noting(message: Message) -> None:
+        if message.get("status") == HTTPStatus.OK:
+            times.add(perf_counter() - began)
+        await send(message)
+
+    return noting
 
 
 def signing_keys(settings: Settings) -> SigningKeys | None:

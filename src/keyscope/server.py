@@ -26,6 +26,7 @@ from keyscope.authority.verify import Verifier
 from keyscope.behind import PeerFromEngine
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
+from keyscope.gate.shared import told
 from keyscope.gate.upkeep import record
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.writing import written_down
@@ -87,7 +88,9 @@ async def serve(
     announce: bool,
     socket_path: Path | None,
     make: Make = Application,
+    counts: Path | None = None,
 ) -> None:
+    """``counts`` is a folder that the workers of one server share."""
     store = _followed(settings.database)
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -96,6 +99,10 @@ async def serve(
             application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream, recording)
             stack.callback(application.index.close)
             await stack.enter_async_context(written_down(application.verifier, recording))
+            if isinstance(application, Application):
+                application.meters.following = _followers(store)
+                application.counts.folder = counts
+                await stack.enter_async_context(told(application.counts))
             if settings.envoy_grpc is not None and isinstance(application, Application):
                 from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
 
@@ -109,6 +116,10 @@ def _followed(database: str) -> Store:
     """The store, whose changes wait for the gates that keep a copy."""
     store = open_store(database)
     return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
+
+
+def _followers(store: Store) -> Callable[[], int]:
+    return store.followers.count if isinstance(store, FollowedStore) else lambda: 0
 
 
 @contextlib.contextmanager

@@ -72,6 +72,7 @@ class Settings(Struct, frozen=True):
     engine_threads: int
     workers: int
     forward_auth_peers: tuple[Network, ...]
+    metrics_peers: tuple[Network, ...]
     envoy_grpc: Address | None
     max_header_bytes: int
     max_body_bytes: int
@@ -234,6 +235,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine_threads", "0", _whole(0, 64), "Threads of the HAProxy engine; 0 for as many as there are cores."),
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
+    Setting("metrics_peers", "127.0.0.0/8,::1", _networks, "Peers that read the metrics without a key."),
     Setting("envoy_grpc", "", _address, "Address to answer Envoy on over gRPC, like 127.0.0.1:8701. None: it is off."),
     Setting("max_header_bytes", "16384", _whole(1024, 65536), "Largest request head, in bytes."),
     Setting("max_body_bytes", "1048576", _whole(1024, 64 << 20), "Largest body that Keyscope itself reads, in bytes."),

@@ -80,21 +80,29 @@ def _supervise(settings: Settings, options: Mapping[str, str | None]) -> int:
 @contextlib.contextmanager
 def _children(settings: Settings, options: dict[str, str | None]) -> Iterator[list[_Child]]:
     """The processes that these settings ask for, and the folder that they meet in."""
-    with private_folder() if settings.engine == HAPROXY else contextlib.nullcontext() as folder:
-        sockets = [worker_socket(folder, n) if folder else None for n in range(settings.workers)]
-        children = [_Child(f"worker {n}", work_alone, (options, path, n == 0)) for n, path in enumerate(sockets)]
-        if folder is not None:
+    with private_folder() as folder:
+        behind = settings.engine == HAPROXY
+        sockets = [worker_socket(folder, n) if behind else None for n in range(settings.workers)]
+        children = [
+            _Child(f"worker {n}", work_alone, (options, path, folder, n == 0)) for n, path in enumerate(sockets)
+        ]
+        if behind:
             children.append(_Child("engine", engine_alone, (options, folder)))
         yield children
 
 
 def work_alone(
-    options: dict[str, str | None], socket_path: Path | None, announces: bool, parent: Connection, first: bool
+    options: dict[str, str | None],
+    socket_path: Path | None,
+    counts: Path,
+    announces: bool,
+    parent: Connection,
+    first: bool,
 ) -> None:
     """The body of a worker process. Secrets come from its environment, never over the pipe."""
     settings = _settings_of(options)
     announce = announces and first
-    uvloop.run(serve(settings, load_policy(settings.policy), parent, announce, socket_path))
+    uvloop.run(serve(settings, load_policy(settings.policy), parent, announce, socket_path, counts=counts))
 
 
 def engine_alone(options: dict[str, str | None], folder: Path, parent: Connection, _first: bool) -> None:

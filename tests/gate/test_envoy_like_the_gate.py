@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyscope.authority.meter import Meter
 from keyscope.errors import KeyscopeError, NoUpstream
 from keyscope.gate.proxy import Proxy
 from keyscope.wire.call import read_call
@@ -58,7 +59,7 @@ def gate_allows(method: str, target: str, headers: Fields, body: bytes) -> bool:
     path, _, query = target.encode().partition(b"?")
     lines = [(name.encode().replace(b":authority", b"host"), value) for name, value in headers if name != MARK]
     scope = {"method": method, "raw_path": path, "query_string": query, "headers": lines, "client": ("127.0.0.1", 1)}
-    proxy = Proxy(ASKING.verifier, None, max_body_bytes=MAX_BODY_BYTES, body_timeout_s=10)
+    proxy = Proxy(ASKING.verifier, None, Meter(), max_body_bytes=MAX_BODY_BYTES, body_timeout_s=10)
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.store.samples import NOW, OTHER, a_key, a_query, listed, put, use
 
-from keyscope.authority.ports import Store
+from keyscope.authority.ports import KeyCount, Store
 from keyscope.model.key import State
 from keyscope.model.token import Kind
 
@@ -71,3 +71,22 @@ class ListContract:
         assert listed(store, status=State.EXPIRED) == ["key_7", "key_4", "key_3"]
         assert listed(store, status=State.REVOKED) == ["key_6"]
         assert listed(store, status=State.EXPIRED, now_ms=NOW - 1) == ["key_7"]
+
+    def test_keys_are_counted_by_kind_and_the_status_of_their_lineage(self, store: Store) -> None:
+        put(
+            store,
+            a_key("key_1"),
+            a_key("key_2", "key_1", revoked_at_ms=5),
+            a_key("key_3", "key_2"),
+            a_key("key_4", "key_1", expires_at_ms=NOW),
+            a_key("key_5", "key_1", suspended_at_ms=5),
+            a_key("key_6", "key_1", expires_at_ms=NOW + 1),
+            a_key("key_7", account=OTHER),
+        )
+        assert store.read(lambda reader: reader.key_counts(NOW)) == [
+            KeyCount(Kind.STANDARD, State.ACTIVE, 2),
+            KeyCount(Kind.RESTRICTED, State.ACTIVE, 1),
+            KeyCount(Kind.RESTRICTED, State.EXPIRED, 1),
+            KeyCount(Kind.RESTRICTED, State.REVOKED, 2),
+            KeyCount(Kind.RESTRICTED, State.SUSPENDED, 1),
+        ]

@@ -23,6 +23,7 @@ from keyscope.api.keys import KeyRoutes
 from keyscope.api.leaks import GITHUB, LeakRoutes
 from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
+from keyscope.api.metrics import MetricRoutes
 from keyscope.api.replies.service import Problem
 from keyscope.api.rules import RuleRoutes
 from keyscope.api.service import ServiceRoutes
@@ -74,6 +75,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(LifeRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(EndingRoutes(desk).router)
     app.include_router(RuleRoutes(desk).router)
+    app.include_router(MetricRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
     app.include_router(ChangeRoutes(desk).router)

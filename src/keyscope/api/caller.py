@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from keyscope.api.feed import Feed
+from keyscope.api.meters import Meters
 from keyscope.api.requests import LATEST_MS, parse
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
@@ -27,6 +28,7 @@ from keyscope.authority.trail import Trail
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault
 from keyscope.gate.admit import admit
+from keyscope.gate.peers import Network
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
 from keyscope.model.key import Lineage
@@ -75,6 +77,9 @@ class Desk(Struct, frozen=True):
     body_timeout_s: float
     check: Callable[[], None]
     """Raises Unavailable if the store cannot be used."""
+    meters: Meters
+    metrics_peers: tuple[Network, ...]
+    """Who may read the metrics without a key."""
 
     @property
     def wire_types(self) -> tuple[str, ...]:

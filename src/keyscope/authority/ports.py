@@ -91,6 +91,14 @@ class KeyPage(Struct, frozen=True):
     total: int
 
 
+class KeyCount(Struct, frozen=True):
+    """How many keys of one kind have a status, all accounts together."""
+
+    kind: Kind
+    status: State
+    keys: int
+
+
 class StoredEvent(Struct, frozen=True):
     """An event with its place in the one sequence, starting at 1."""
 
@@ -166,6 +174,9 @@ class Reader(Protocol):
         """Restricted keys, not stopped on their own, that were minted, resumed and last used before the time."""
 
     def dead_uses(self, key_id: str) -> DeadUses | None: ...
+
+    def key_counts(self, now_ms: int) -> list[KeyCount]:
+        """How many keys there are of each kind and status, that of the whole lineage; none are left out."""
 
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from threading import Lock
 
 from keyscope.authority.ledger import Ledger, Taken
+from keyscope.authority.meter import Meter
 from keyscope.authority.ports import Clock, Store, StoredEvent
 from keyscope.authority.trail import Batch, Entry, Trail
 from keyscope.errors import AuditUnavailable
@@ -31,6 +32,8 @@ class Recording:
         self._used_at_ms: dict[str, int] = {}
         self._waiting_since_ms: int | None = None
         self._lock = Lock()
+        self.meter: Meter | None = None
+        """Told of what was judged, if there is one."""
 
     def take(self) -> Taken | None:
         """What was collected; None while earlier things are still to be written. In the thread that judges."""
@@ -45,7 +48,10 @@ class Recording:
         """
         with self._lock:
             if taken is not None:
-                self._kept.append(taken.batch())
+                batch = taken.batch()
+                self._kept.append(batch)
+                if self.meter is not None:
+                    self.meter.add(batch)
                 self._used_at_ms |= taken.used_at_ms()
             self.trail.append(_joined(self._kept), self._clock.now_ms())
             used, self._used_at_ms = self._used_at_ms, {}
@@ -54,10 +60,15 @@ class Recording:
             self._waiting_since_ms = None
             return used
 
+    @property
+    def waiting_ms(self) -> int:
+        """For how long something has waited to be written, in milliseconds."""
+        since_ms = self._waiting_since_ms
+        return 0 if since_ms is None else self._clock.now_ms() - since_ms
+
     def check(self) -> None:
         """Raise AuditUnavailable if nothing could be written for too long."""
-        since_ms = self._waiting_since_ms
-        if since_ms is not None and self._clock.now_ms() - since_ms > CLOSE_AFTER_MS:
+        if self.waiting_ms > CLOSE_AFTER_MS:
             raise AuditUnavailable("the audit trail could not be written for some seconds")
 
     def _copy_changes(self) -> None:

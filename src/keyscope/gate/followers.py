@@ -53,6 +53,13 @@ class Followers:
             if not self._has_confirmed(link, end):
                 time.sleep(max(0.0, end - time.monotonic()))
 
+    def count(self) -> int:
+        """How many there are, those included that have ended without a word."""
+        try:
+            return len(os.listdir(self._folder))
+        except FileNotFoundError:
+            return 0
+
     def _has_confirmed(self, link: str, end: float) -> bool:
         """False for a follower that does not answer; the link of one that is not there any more is taken away."""
         try:
@@ -77,14 +84,14 @@ class FollowedStore:
 
     def __init__(self, store: Store, followers: Followers) -> None:
         self._store = store
-        self._followers = followers
+        self.followers = followers
 
     def read(self, work: Callable[[Reader], T]) -> T:
         return self._store.read(work)
 
     def write(self, work: Callable[[Writer], T]) -> T:
         result = self._store.write(work)
-        self._followers.confirm()
+        self.followers.confirm()
         return result
 
     def open_index(self) -> Index:

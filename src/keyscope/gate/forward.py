@@ -60,6 +60,11 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """Whether every status reaches the caller. Otherwise there are only 200, 401 and 403."""
 
     @property
+    def name(self) -> str:
+        """The proxy's: ``nginx``."""
+        return self.path.removeprefix(PREFIX).decode("ascii")
+
+    @property
     def status(self) -> HTTPStatus | None:
         """The status of what is refused for another reason than its key; None: the one that the error has."""
         return None if self.relays else HTTPStatus.FORBIDDEN

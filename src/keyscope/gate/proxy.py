@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from time import perf_counter
 
 import aiohttp
 
+from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, Unavailable, UpstreamFailure
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, standing_of
@@ -18,6 +20,7 @@ from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
 from keyscope.gate.standing import Withdrawn
 from keyscope.gate.stream import Stream, error_event
+from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Body, Upstream
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import RawHeaders, Receive, Send, send_answer
@@ -36,16 +39,24 @@ class Proxy:
     """Forwards what the verifier allows to the upstream. ``max_body_bytes`` bounds only bodies that are judged."""
 
     def __init__(
-        self, verifier: Verifier, upstream: Upstream | None, *, max_body_bytes: int, body_timeout_s: float
+        self,
+        verifier: Verifier,
+        upstream: Upstream | None,
+        meter: Meter,
+        *,
+        max_body_bytes: int,
+        body_timeout_s: float,
     ) -> None:
         self._verifier = verifier
         self._upstream = upstream
+        self._judging = meter.judging("proxy")
+        self._answering = meter.upstream
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
 
     async def __call__(self, call: Call, receive: Receive, send: Send) -> None:
         """Answer one request. Raises KeyscopeError only before anything was sent."""
-        admitted = first_look(self._verifier, call)
+        admitted = timed(self._judging, first_look, self._verifier, call)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
         if is_judged_by_body(admitted):
@@ -89,8 +100,10 @@ class Proxy:
         if self._upstream is None:
             raise NoUpstream
         try:
+            began = perf_counter()
             asked = self._upstream.request(call.method, call.target, headers, body)
             response = await exchange.head(asked)
+            self._answering.add(perf_counter() - began)
         except CallerGone:
             return None  # nobody is left to answer; the upstream's connection is closed by now
         except Withdrawn as withdrawn:

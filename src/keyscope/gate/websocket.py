@@ -11,11 +11,13 @@ from typing import Any
 
 import aiohttp
 
+from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
 from keyscope.gate.admit import admit, standing_of
 from keyscope.gate.headers import inward_websocket
 from keyscope.gate.standing import Standing, Withdrawn
+from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Upstream
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import Receive, Send, refuse_websocket
@@ -35,13 +37,14 @@ _NEVER_SENT = frozenset({0, 1006, 1015})
 class WebSocketGate:
     """Relays what the verifier allows."""
 
-    def __init__(self, verifier: Verifier, upstream: Upstream | None) -> None:
+    def __init__(self, verifier: Verifier, upstream: Upstream | None, meter: Meter) -> None:
         self._verifier = verifier
         self._upstream = upstream
+        self._judging = meter.judging("websocket")
 
     async def __call__(self, scope: Mapping[str, Any], call: Call, receive: Receive, send: Send) -> None:
         """Answer one handshake and relay until either side ends."""
-        admitted = admit(self._verifier, call)
+        admitted = timed(self._judging, admit, self._verifier, call)
         if not isinstance(admitted, Allow):
             return await refuse_websocket(send, admitted)
         if self._upstream is None:

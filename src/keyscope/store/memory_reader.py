@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from keyscope.authority.ports import (
     Account,
     DeadUses,
     Former,
+    KeyCount,
     KeyPage,
     KeyQuery,
     Selector,
@@ -119,6 +120,10 @@ class MemoryReader:
 
     def dead_uses(self, key_id: str) -> DeadUses | None:
         return self._content.dead_uses.get(key_id)
+
+    def key_counts(self, now_ms: int) -> list[KeyCount]:
+        counts = Counter((line.key.kind, line.state_at(now_ms)) for line in self.lineages())
+        return [KeyCount(kind, status, keys) for (kind, status), keys in sorted(counts.items())]
 
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any((key_id, link_id) in self._content.revoked_derived for link_id in link_ids)

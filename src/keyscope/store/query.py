@@ -80,6 +80,10 @@ WITH RECURSIVE stopped(stopped_id, state) AS (
 )
 """
 
+TOTALS = "SELECT kind, sum(total) FROM key_totals GROUP BY kind"
+_BY_KIND = "SELECT kind, state, count(*) FROM stopped JOIN keys ON id = stopped_id GROUP BY kind, state"
+STOPPED_TOTALS = f"{_STOPPED} {_BY_KIND}"
+
 _COUNT = "SELECT count(*) FROM keys"
 _KEPT_TOTAL = "SELECT coalesce(sum(total), 0) FROM key_totals"
 

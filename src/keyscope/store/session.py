@@ -10,6 +10,7 @@ from keyscope.authority.ports import (
     Account,
     DeadUses,
     Former,
+    KeyCount,
     KeyPage,
     KeyQuery,
     Selector,
@@ -19,7 +20,8 @@ from keyscope.authority.ports import (
     StoredReply,
 )
 from keyscope.model.event import Event
-from keyscope.model.key import Key, Lineage
+from keyscope.model.key import Key, Lineage, State
+from keyscope.model.token import Kind
 from keyscope.store import query as sql
 from keyscope.store import rows
 from keyscope.store.line import check_parent, lineage
@@ -106,6 +108,14 @@ class SqliteReader:
     def dead_uses(self, key_id: str) -> DeadUses | None:
         row = self._one("SELECT uses, last_at_ms FROM dead_uses WHERE key_id = ?", key_id)
         return DeadUses(*row) if row is not None else None
+
+    def key_counts(self, now_ms: int) -> list[KeyCount]:
+        stopped = list(self._connection.execute(sql.STOPPED_TOTALS, {"now_ms": now_ms}))
+        counts = [KeyCount(Kind(kind), State(state), keys) for kind, state, keys in stopped]
+        for kind, total in self._connection.execute(sql.TOTALS):
+            active = total - sum(count.keys for count in counts if count.kind == kind)
+            counts.append(KeyCount(Kind(kind), State.ACTIVE, active))
+        return sorted((count for count in counts if count.keys), key=lambda count: (count.kind, count.status))
 
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return any(self._one(sql.DERIVED_REVOKED, key_id, link_id) is not None for link_id in link_ids)
