@@ -37,6 +37,7 @@ OPERATIONS = [
             ("POST", "derived/{derived_id}/revoke"),
         )
     ),
+    *(f"POST /v1/restricted_keys/{{key_id}}/{verb}" for verb in ("observe", "narrow", "revert")),
     "POST /keyscope/panic",
     "POST /keyscope/leaks",
     "POST /keyscope/leaks/github",

@@ -27,6 +27,7 @@ from keyscope.api.metrics import MetricRoutes
 from keyscope.api.replies.service import Problem
 from keyscope.api.rules import RuleRoutes
 from keyscope.api.service import ServiceRoutes
+from keyscope.api.tightening import TighteningRoutes
 from keyscope.api.verify import VerifyRoutes
 from keyscope.model.token import Kind
 from keyscope.wire.asgi import App, Receive, Scope, Send, send_answer
@@ -73,6 +74,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(KeyRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(LifeRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
     app.include_router(LifeRoutes(desk, Kind.STANDARD, API_KEYS).router)
+    app.include_router(TighteningRoutes(desk, RESTRICTED_KEYS).router)
     app.include_router(EndingRoutes(desk).router)
     app.include_router(RuleRoutes(desk).router)
     app.include_router(MetricRoutes(desk).router)

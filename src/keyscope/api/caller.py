@@ -24,6 +24,7 @@ from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.replay import Repeatable
 from keyscope.authority.rotate import Rotation
+from keyscope.authority.tightening import Tightening
 from keyscope.authority.trail import Trail
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault
@@ -60,6 +61,7 @@ class Desk(Struct, frozen=True):
     verifier: Verifier
     minting: Minting
     lifecycle: Lifecycle
+    tightening: Tightening
     rotation: Rotation
     derivation: Derivation
     panic: Panic

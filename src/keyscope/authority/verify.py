@@ -6,13 +6,14 @@ revoked is refused from the moment the revocation starts, before the store has a
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from hashlib import sha256
 
 from keyscope.authority.derivation import DerivedKeys
 from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Index
-from keyscope.authority.trail import UNSEEN, Attempt
+from keyscope.authority.trail import OBSERVED, UNSEEN, Attempt
 from keyscope.authority.tripwire import DeadKeyUses
 from keyscope.errors import InvalidToken, Refused, Unavailable
 from keyscope.model.access import Access
@@ -26,6 +27,8 @@ from keyscope.model.token import CHECK_CHARS, LENGTH, is_token
 _MOST_ROUTES = 2048
 _MOST_SOUND = 16_384
 """Remembered at once: what a call is by the policy, and checksums of keys that were found."""
+
+log = logging.getLogger(__name__)
 
 
 class Verifier:
@@ -148,6 +151,16 @@ class Verifier:
             self.dead.note(denied.lineage, denied.access.now_ms, attempt.peer)
         if self.ledger is not None:
             self.ledger.denied(denied, attempt)
+
+    def note_observed(self, would_be: Deny, attempt: Attempt) -> None:
+        """Remember a call that was let through because its key is observed. In the log, if no audit trail is kept."""
+        if self.ledger is not None:
+            self.ledger.denied(would_be, attempt, OBSERVED)
+        else:
+            log.warning(
+                "observed: %s lacks %s for %s %s",
+                would_be.lineage.key.id, " ".join(map(str, would_be.missing)), attempt.method, attempt.path,
+            )  # fmt: skip
 
     def note_refused(self, error: Refused, attempt: Attempt) -> None:
         """Remember that a call was refused before there was a key to judge it by."""

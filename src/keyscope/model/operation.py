@@ -39,6 +39,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Members of the reply that are live credentials."""
     transport: str = "json"
     deprecated: bool = False
+    is_own: bool = False
+    """Whether Keyscope answers it itself."""
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -71,6 +73,11 @@ class Route(Struct, frozen=True, cache_hash=True):
     def needs_unseen(self) -> tuple[Scope, ...]:
         """All scopes that the call may need, for when nobody sees its body: every condition counts."""
         return strongest((*self.needs, *(condition.needs for condition in self.conditions)))
+
+    @property
+    def is_own(self) -> bool:
+        """Whether Keyscope answers it itself."""
+        return any(operation.is_own for operation in self.operations)
 
     @property
     def id(self) -> str:
