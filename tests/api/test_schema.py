@@ -38,6 +38,7 @@ OPERATIONS = [
         )
     ),
     *(f"POST /v1/restricted_keys/{{key_id}}/{verb}" for verb in ("observe", "narrow", "revert")),
+    "GET /v1/restricted_keys/{key_id}/suggestion",
     "POST /keyscope/panic",
     "POST /keyscope/leaks",
     "POST /keyscope/leaks/github",

@@ -73,6 +73,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "authority.explain",
         "authority.sessions",
         "authority.least",
+        "authority.evidence",
+        "authority.suggestion",
     ),
     (
         "store",
@@ -178,6 +180,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.replies.leaks",
         "api.replies.rules",
         "api.replies.asked",
+        "api.replies.least",
         "api.replies.service",
         "api.documented",
         "api.feed",

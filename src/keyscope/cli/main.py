@@ -25,7 +25,7 @@ from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
-from keyscope.cli.tightening import narrow, observe, revert
+from keyscope.cli.tightening import narrow, observe, revert, suggest
 from keyscope.errors import KeyscopeError
 
 USAGE = 2
@@ -51,7 +51,7 @@ for command in _COMMANDS:
 
 
 policy.add_command(draft_mcp)
-for command in (observe, narrow, revert):
+for command in (observe, suggest, narrow, revert):
     keys.add_command(command)
 
 
