@@ -42,6 +42,8 @@ MANAGEMENT = {
     "reportLeaks": ("POST /keyscope/leaks", "account:write"),
     "verifyKey": ("POST /keyscope/verify", "account:read"),
     "followChanges": ("GET /keyscope/changes", "account:read"),
+    "searchAudit": ("GET /keyscope/audit", "account:read"),
+    "countUses": ("GET /keyscope/usage", "account:read"),
     "getRules": ("GET /keyscope/rules", "account:read"),
     "replaceRules": ("POST /keyscope/rules", "account:write"),
     "introspectToken": ("POST /keyscope/introspect", "account:read"),

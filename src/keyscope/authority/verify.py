@@ -15,7 +15,7 @@ from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Index
 from keyscope.authority.trail import OBSERVED, UNSEEN, Attempt
 from keyscope.authority.tripwire import DeadKeyUses
-from keyscope.errors import InvalidToken, Refused, Unavailable
+from keyscope.errors import Forbidden, InvalidToken, Refused, Unavailable
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
@@ -166,6 +166,11 @@ class Verifier:
         """Remember that a call was refused before there was a key to judge it by."""
         if self.ledger is not None:
             self.ledger.refused(error.code, attempt, self._now_ms())
+
+    def note_forbidden(self, error: Forbidden, lineage: Lineage, route: Route | None, attempt: Attempt) -> None:
+        """Remember that the authority refused a management call which the policy allows."""
+        if self.ledger is not None:
+            self.ledger.forbidden(error.code, lineage, route, attempt, self._now_ms())
 
     def _note_use(self, allow: Allow) -> None:
         self.used[allow.lineage.key.id] = allow.access.now_ms
