@@ -63,7 +63,7 @@ async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: C
     """Run HAProxy until a signal, or until the parent ends."""
     clock = SystemClock()
     with contextlib.closing(open_store(settings.database)) as store:
-        recording = recorded(settings.database, store, clock, is_wanted=settings.audit, copies_changes=False)
+        recording = recorded(settings.database, store, clock, is_wanted=settings.audit)
         with recording as opened:
             await _run(_engine(settings, policy, folder, store, opened), settings, parent)
 

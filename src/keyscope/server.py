@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -34,7 +34,7 @@ from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.own import with_own_operations
 from keyscope.policy.sources import load_any
-from keyscope.recorded import recorded
+from keyscope.recorded import recording_of
 from keyscope.settings import Settings
 from keyscope.silent import close_silent
 from keyscope.store.open import open_store
@@ -95,9 +95,7 @@ async def serve(
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
-            recording = stack.enter_context(
-                recorded(settings.database, store, SystemClock(), is_wanted=settings.audit, copies_changes=True)
-            )
+            recording = stack.enter_context(_recording(settings, store))
             application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream, recording)
             stack.callback(application.index.close)
             await stack.enter_async_context(written_down(application.verifier, recording))
@@ -122,6 +120,19 @@ def _followed(database: str) -> Store:
 
 def _followers(store: Store) -> Callable[[], int]:
     return store.followers.count if isinstance(store, FollowedStore) else lambda: 0
+
+
+@contextlib.contextmanager
+def _recording(settings: Settings, store: Store) -> Iterator[Recording | None]:
+    """What this process records, if it is to."""
+    if not settings.audit:
+        yield None
+        return
+    recording = recording_of(
+        settings.database, store, SystemClock(), is_server=True, key=settings.audit_key, days=settings.audit_days
+    )
+    with contextlib.closing(recording.trail):
+        yield recording
 
 
 def _upstream(settings: Settings) -> Upstream:

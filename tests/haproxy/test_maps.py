@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keyscope.errors import BadTarget, ConfigurationError
 from keyscope.gate.haproxy.bits import MOST_CALLS, MOST_TYPES, Bits
-from keyscope.gate.haproxy.entries import ACCOUNT_ID, ENDS, KEY_ID, LATEST_MS, NAME, is_judged, line, name_of
+from keyscope.gate.haproxy.entries import ACCOUNT_ID, ENDS, KEY_ID, LATEST_MS, NAME, is_judged_alone, line, name_of
 from keyscope.gate.haproxy.files import bits_of
 from keyscope.gate.haproxy.names import ASKED, SEPARATOR, TO_DELETE, UNUSUAL
 from keyscope.gate.haproxy.routes import SHORT, pattern, rows
@@ -149,7 +149,7 @@ def test_a_line_has_the_meet_and_the_earliest_end_of_all_ancestors() -> None:
     text = line(name_of(root.key.digest), root, BITS)
     assert text.startswith(str(BITS.of_grant(None)))
     assert int(cut(ENDS, text)) == LATEST_MS
-    assert (is_judged(below, 499), is_judged(below, 500)) == (True, False)
+    assert (is_judged_alone(below, 499), is_judged_alone(below, 500)) == (True, False)
 
 
 def test_a_line_of_everything_has_room() -> None:
@@ -160,12 +160,12 @@ def test_a_line_of_everything_has_room() -> None:
 
 
 def test_a_key_whose_id_has_another_length_is_asked_about() -> None:
-    assert not is_judged(Lineage(a_key("key_1")), 1)
+    assert not is_judged_alone(Lineage(a_key("key_1")), 1)
 
 
 def test_a_key_below_a_stopped_one_is_not_alive() -> None:
     above = Lineage(a_key(key_id(2), key_id(1), suspended_at_ms=5), Lineage(a_key(key_id(1))))
-    assert not is_judged(Lineage(a_key(key_id(3), key_id(2)), above), 1)
+    assert not is_judged_alone(Lineage(a_key(key_id(3), key_id(2)), above), 1)
 
 
 NAMES = st.lists(

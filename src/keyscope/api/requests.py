@@ -175,6 +175,19 @@ class ReplaceRules(_Strict):
     name_pattern: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)] | None = None
 
 
+class ObserveKey(_Strict):
+    """Until when the key is observed, Unix milliseconds; null ends it."""
+
+    until_ms: ExpiresAt | None
+
+
+class NarrowKey(_Strict):
+    """All scopes that the key is left with, each one that it has; with ``may_add`` also others, as in an update."""
+
+    scopes: Scopes
+    may_add: bool = False
+
+
 class RotateKey(_Strict):
     """How long the old secret goes on working, in milliseconds; 0 ends it at once."""
 

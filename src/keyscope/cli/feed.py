@@ -36,7 +36,7 @@ def feed(database: str, policy: str, directory: str, socket: str, reload_command
     start_logging("info")
     _check_directory(Path(directory))
     store, clock = open_store(database), SystemClock()
-    recording = recorded(database, store, clock, is_wanted=audit == "yes", copies_changes=False)
+    recording = recorded(database, store, clock, is_wanted=audit == "yes")
     with closing(store), recording as opened, private_folder() as folder:
         reload = _reload_by(reload_command)
         table = load_policy(policy).table()

@@ -1,7 +1,8 @@
 """What HAProxy knows of a key: a line that says what it may do and until when, or that Keyscope has to be asked.
 
 A line is written for a key that is alive; every other key that ever was is to be asked about, so that Keyscope counts
-the use of a dead one. A digest in neither map is no key's.
+the use of a dead one. So is a key that is observed, whose would-be denials Keyscope writes down, and one that was
+narrowed, whose refusals say how to take that back. A digest in neither map is no key's.
 
 The parts of a line have fixed places, because HAProxy is quick to cut at a place and slow to look for a separator.
 """
@@ -41,9 +42,14 @@ def name_of(digest: bytes) -> str:
     return b64encode(digest[:_NAME_BYTES]).decode("ascii")
 
 
-def is_judged(lineage: Lineage, now_ms: int) -> bool:
-    """Whether HAProxy judges the key alone: it is alive, and a line has room for it."""
-    return not lineage.stopped and now_ms < lineage.expires_at_ms and len(lineage.key.id) == _KEY_ID
+def is_judged_alone(lineage: Lineage, now_ms: int) -> bool:
+    """Whether HAProxy can judge by the line: not what is dead, nor a key of which more is recorded or said.
+
+    Nor one whose id has no room in a line.
+    """
+    if lineage.stopped or now_ms >= lineage.expires_at_ms or lineage.key.is_observed_at(now_ms):
+        return False
+    return len(lineage.key.id) == _KEY_ID and not any(key.is_narrowed_at(now_ms) for key in lineage.line)
 
 
 def line(name: str, lineage: Lineage, bits: Bits) -> str:

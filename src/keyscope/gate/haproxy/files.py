@@ -16,7 +16,7 @@ from typing import IO
 from keyscope.authority.ports import Reader
 from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, MissingCredential, Unavailable
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.gate.haproxy.entries import is_judged, line, name_of
+from keyscope.gate.haproxy.entries import is_judged_alone, line, name_of
 from keyscope.gate.haproxy.routes import rows
 from keyscope.model.operation import Table
 from keyscope.model.scope import Level, Scope
@@ -82,7 +82,7 @@ def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int, most: i
             if count == most:
                 raise TooMany
             name = name_of(lineage.key.digest)
-            if is_judged(lineage, now_ms):
+            if is_judged_alone(lineage, now_ms):
                 keys.write(f"{name} {line(name, lineage, bits)}\n")
             else:
                 ask.write(f"{name} 1\n")
