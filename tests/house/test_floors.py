@@ -76,6 +76,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "authority.blast",
         "authority.sessions",
         "authority.least",
+        "authority.evidence",
+        "authority.suggestion",
     ),
     (
         "store",
@@ -186,6 +188,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.replies.leaks",
         "api.replies.rules",
         "api.replies.asked",
+        "api.replies.least",
         "api.replies.audit",
         "api.replies.service",
         "api.documented",
