@@ -25,6 +25,7 @@ from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
+from keyscope.cli.webhooks import webhooks
 from keyscope.errors import KeyscopeError
 
 USAGE = 2
@@ -43,7 +44,7 @@ def root() -> None:
 _COMMANDS = (
     *(serve, gate, feed, mcp),
     *(keys, plan, rules, presets, attenuate, panic, scan),
-    *(me, can, changes, policy, export, doctor, completion),
+    *(me, can, changes, webhooks, policy, export, doctor, completion),
 )
 for command in _COMMANDS:
     root.add_command(command)
