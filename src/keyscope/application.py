@@ -27,6 +27,7 @@ from keyscope.authority.ports import Clock, Entropy, Store
 from keyscope.authority.recording import Recording
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.sessions import Sessions
+from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
 from keyscope.console.site import Console
 from keyscope.errors import NotFound
@@ -107,6 +108,7 @@ class Application:
             verifier=self.verifier,
             minting=Minting(store, clock, entropy, limits),
             lifecycle=Lifecycle(store, clock, barred, limits),
+            tightening=Tightening(store, clock, limits),
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),

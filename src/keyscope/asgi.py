@@ -75,7 +75,7 @@ def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVer
     clock = SystemClock()
 
     def record(store: Store) -> Recording:
-        return recording_of(database, store, clock, copies_changes=False)
+        return recording_of(database, store, clock, is_server=False)
 
     return EmbeddedJudge(lambda: _existing(database), lambda: _table(known), clock, record if audit else None)
 

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from keyscope.authority.checkpoint import Signer, seed_of
 from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.recording import Recording
+from keyscope.model.secret import Secret
 from keyscope.store.open import SQLITE, sqlite_path
 from keyscope.store.trail import SqliteTrail
 from keyscope.store.trail_open import memory_trail, open_trail, trail_beside
+from keyscope.store.trail_signing import keep, signer_beside
 
 
-def trail_of(database: str) -> SqliteTrail:
-    """The trail of the database at this URL. Raises ConfigurationError."""
-    return open_trail(trail_beside(sqlite_path(database))) if database.startswith(SQLITE) else memory_trail()
+def recording_of(
+    database: str, store: Store, clock: Clock, *, is_server: bool, key: Secret | None = None, days: int = 0
+) -> Recording:
+    """One process's recording. Raises ConfigurationError and StoreUnavailable.
+
+    A server also copies the changes, signs checkpoints (with the key beside the trail, if none is given) and drops what
+    is older than so many days.
+    """
+    if not database.startswith(SQLITE):
+        return Recording(_begun(memory_trail(), store, clock), Ledger(), clock, store)
+    path = trail_beside(sqlite_path(database))
+    trail = _begun(open_trail(path), store, clock)
+    if not is_server:
+        return Recording(trail, Ledger(), clock)
+    signer = Signer(seed_of(key.reveal())) if key is not None else signer_beside(path)
+    return Recording(trail, Ledger(), clock, store, signer=signer, keep=partial(keep, path), days=days)
 
 
-def recording_of(database: str, store: Store, clock: Clock, *, copies_changes: bool) -> Recording:
-    """One process's recording. Raises ConfigurationError and StoreUnavailable."""
-    trail = trail_of(database)
+def _begun(trail: SqliteTrail, store: Store, clock: Clock) -> SqliteTrail:
     trail.begin(store.read(lambda reader: reader.last_number()), clock.now_ms())
-    return Recording(trail, Ledger(), clock, store if copies_changes else None)
+    return trail

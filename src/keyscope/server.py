@@ -131,7 +131,9 @@ def _recording(settings: Settings, store: Store) -> Iterator[Recording | None]:
     if not settings.audit:
         yield None
         return
-    recording = recording_of(settings.database, store, SystemClock(), copies_changes=True)
+    recording = recording_of(
+        settings.database, store, SystemClock(), is_server=True, key=settings.audit_key, days=settings.audit_days
+    )
     with contextlib.closing(recording.trail):
         yield recording
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from keyscope.authority.checkpoint import seed_of
 from keyscope.authority.limits import Limits
 from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
@@ -94,12 +95,14 @@ class Settings(Struct, frozen=True):
     console_idle_s: float
     console_session_s: float
     audit: bool
+    audit_days: int
     log_level: str
     public_url: str | None
     leaks_github_keys: str | Path | None
     leaks_revoke: bool
     upstream_key: Secret | None
     bootstrap_key: Secret | None
+    audit_key: Secret | None
 
     @property
     def local_host(self) -> str:
@@ -228,6 +231,13 @@ def _bootstrap_key(text: str) -> Secret | None:
     return secret
 
 
+def _audit_key(text: str) -> Secret | None:
+    if not text:
+        return None
+    seed_of(text)
+    return Secret(text)
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", _given, "Address to listen on."),
     Setting("port", "8700", _whole(1, 65535), "Port to listen on, HTTP/1.1 and HTTP/2 with prior knowledge."),
@@ -263,6 +273,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("console_idle_s", "1800", _seconds(1, 86_400), "Life of a console session without a request, in seconds."),
     Setting("console_session_s", "28800", _seconds(1, 604_800), "Longest life of a console session, in seconds."),
     Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
+    Setting("audit_days", "0", _whole(0, 36500), "Days for which the audit trail is kept; 0 for ever."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
     Setting(
@@ -274,6 +285,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("leaks_revoke", "yes", _yes_or_no, "End keys that GitHub reports; no only records the reports."),
     Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),
     Setting("bootstrap_key", "", _bootstrap_key, "The first ak_ key, for an empty database.", secret=True),
+    Setting(
+        "audit_key",
+        "",
+        _audit_key,
+        "Signs the audit's checkpoints: 32 bytes in base64. None: FILE.audit.key.",
+        secret=True,
+    ),
 )
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keyscope.authority.trail import Entry, EntryQuery, UseCount, UseQuery
-from keyscope.store.trail import SqliteTrail
-from keyscope.store.trail_open import open_trail, trail_beside
+from tests.audit.seen import Seen
 from tests.live import Live
 from tests.recorder import Recorder
 
@@ -21,22 +19,6 @@ WAIT_S = 10.0
 def server(upstream: Recorder, new_directory: Callable[[], Path]) -> Iterator[Live]:
     with Live(new_directory(), upstream=upstream.url) as live:
         yield live
-
-
-class Seen:
-    """The trail of a server, read from its file."""
-
-    def __init__(self, live: Live) -> None:
-        self.trail: SqliteTrail = open_trail(trail_beside(live.database))
-        self.account = next(e.account_id for e in self.entries() if e.kind == "account.created")
-
-    def entries(self, **conditions: object) -> list[Entry]:
-        query = EntryQuery(account_id=None, limit=10_000, after=0, **conditions)  # type: ignore[arg-type]
-        return list(self.trail.entries(query).items)
-
-    def uses(self) -> list[UseCount]:
-        assert self.account is not None
-        return self.trail.uses(UseQuery(account_id=self.account, step_ms=None))
 
 
 def test_changes_denials_and_counts_are_there_after_a_stop(server: Live) -> None:
@@ -77,3 +59,52 @@ def test_what_is_recorded_can_be_read_within_a_second(server: Live) -> None:
     while not (found := Seen(server).entries(kind="call.denied")):
         assert time.monotonic() < end
     assert (found[0].code, found[0].operation, found[0].path) == ("not_in_policy", None, "/nowhere")
+
+
+def test_a_management_call_that_the_authority_refuses_is_recorded(server: Live) -> None:
+    minter = server.mint("account:write")
+    stranger = server.mint("devboxes:read")
+    assert server.revoke(stranger["id"], minter["key_secret"]).status_code == 403
+    asked = {"scopes": [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]}
+    assert server.call("POST", "/v1/restricted_keys", minter["key_secret"], json=asked).status_code == 403
+    form = {"token": stranger["key_secret"]}
+    assert server.call("POST", "/keyscope/oauth/revoke", minter["key_secret"], data=form).status_code == 403
+    server.stop()
+    found = Seen(server).entries(key_id=minter["id"], kind="call.denied")
+    assert [(entry.operation, entry.code) for entry in found] == [
+        ("revokeRestrictedKey", "outside_tree"),
+        ("createRestrictedKey", "exceeds_parent"),
+        ("revokeToken", "outside_tree"),
+    ]
+
+
+def test_a_body_is_counted_once_and_by_all_that_it_needed(server: Live) -> None:
+    key = server.mint("devboxes:write")
+    assert server.call("POST", "/v1/devboxes", key["key_secret"], json={"name": "a"}).status_code == 200
+    assert server.call("POST", "/v1/devboxes", key["key_secret"]).status_code == 200
+    with_blueprint = {"blueprint_id": "bpt_1"}
+    assert server.call("POST", "/v1/devboxes", key["key_secret"], json=with_blueprint).status_code == 403
+    server.stop()
+    seen = Seen(server)
+    assert [(c.operation, c.calls) for c in seen.uses() if c.key_id == key["id"]] == [("createDevbox", 2)]
+    [denied] = seen.entries(key_id=key["id"], kind="call.denied")
+    assert denied.missing == ("blueprints:read",)
+
+
+def test_no_text_of_a_key_is_written_down_whatever_a_caller_sends(server: Live) -> None:
+    key = server.mint("devboxes:read")
+    secret = key["key_secret"]
+    for path in (f"/v1/{secret}", f"/v1/devboxes/{secret}/x{secret}", f"/v1/{secret[:-2]}", "/v1/" + "x" * 3000):
+        assert server.call("POST", path, secret, headers={"x-request-id": secret}).status_code == 403
+    server.stop()
+    entries = Seen(server).entries(kind="call.denied", key_id=key["id"])
+    assert [entry.path for entry in entries[:3]] == ["/v1/[key]", "/v1/devboxes/[key]/x[key]", "/v1/[key]"]
+    assert len(entries[3].path or "") == 256
+    assert {entry.request_id for entry in entries} == {None}
+    assert secret[3:40].encode() not in b"".join(p.read_bytes() for p in server.directory.iterdir() if p.is_file())
+
+
+def test_the_files_of_the_trail_are_this_users_alone(server: Live) -> None:
+    server.stop()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in server.directory.glob("keyscope.db.audit*")}
+    assert modes["keyscope.db.audit"] == modes["keyscope.db.audit.key"] == 0o600

@@ -159,6 +159,26 @@ def test_a_change_holds_for_the_next_request(engine: Live, inside: Inside, chang
     assert engine.call("POST", shutdown, made["key_secret"]).status_code == (403 if change == "narrow" else 401)
 
 
+def test_a_key_that_is_observed_is_keyscopes_to_judge(engine: Live, inside: Inside) -> None:
+    made = engine.mint("devboxes:read")
+    shutdown = "/v1/devboxes/dbx_1/shutdown"
+    assert asked(inside, lambda: engine.call("POST", shutdown, made["key_secret"])) == (403, NOBODY)
+    path = f"/v1/restricted_keys/{made['id']}/observe"
+    assert engine.call("POST", path, json={"until_ms": int(time.time() * 1000) + 60_000}).status_code == 200
+    assert asked(inside, lambda: engine.call("POST", shutdown, made["key_secret"])) == (200, KEYSCOPE)
+    assert engine.call("POST", path, json={"until_ms": None}).status_code == 200
+    assert engine.call("POST", shutdown, made["key_secret"]).status_code == 403
+
+
+def test_a_key_that_was_narrowed_is_keyscopes_to_refuse(engine: Live, inside: Inside) -> None:
+    made = engine.mint("devboxes:write")
+    scopes = [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]
+    done = engine.call("POST", f"/v1/restricted_keys/{made['id']}/narrow", json={"scopes": scopes})
+    assert done.status_code == 200
+    refused = engine.call("POST", "/v1/devboxes/dbx_1/shutdown", made["key_secret"])
+    assert (refused.status_code, "keys revert" in refused.json()["next"][0]) == (403, True)
+
+
 def test_a_key_expires_at_its_time_without_anybody_telling(engine: Live, inside: Inside) -> None:
     soon = int(time.time() * 1000) + 400
     secret = engine.mint("devboxes:read", expires_at_ms=soon)["key_secret"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keyscope.errors import BadTarget, ConfigurationError
 from keyscope.gate.haproxy.bits import MOST_TYPES, Bits
-from keyscope.gate.haproxy.entries import LATEST_MS, is_alive, line
+from keyscope.gate.haproxy.entries import LATEST_MS, is_judged_alone, line
 from keyscope.gate.haproxy.files import bits_of
 from keyscope.gate.haproxy.names import ANY_TO_DELETE, ASKED, SEPARATOR, TO_DELETE
 from keyscope.gate.haproxy.routes import pattern, rows
@@ -103,12 +103,12 @@ def test_a_line_has_the_meet_and_the_earliest_end_of_all_ancestors() -> None:
     assert int(bits) == BITS.of([Scope.parse("devboxes:read")])
     assert (ends, key_id, account) == ("500", "key_3", "acct_1")
     assert line(root, BITS).split(";")[:2] == [str(BITS.everything), str(LATEST_MS)]
-    assert (is_alive(below, 499), is_alive(below, 500)) == (True, False)
+    assert (is_judged_alone(below, 499), is_judged_alone(below, 500)) == (True, False)
 
 
 def test_a_key_below_a_stopped_one_is_not_alive() -> None:
     above = Lineage(a_key("key_2", "key_1", suspended_at_ms=5), Lineage(a_key("key_1")))
-    assert not is_alive(Lineage(a_key("key_3", "key_2"), above), 1)
+    assert not is_judged_alone(Lineage(a_key("key_3", "key_2"), above), 1)
 
 
 NAMES = st.lists(

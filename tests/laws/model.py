@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 from keyscope.model.scope import Level, Scope
@@ -10,6 +11,7 @@ from keyscope.model.token import Kind
 
 UNDELETE_WINDOW_MS = 40
 MOST_OVERLAP_MS = 25
+MOST_OBSERVED_MS = 30
 
 
 def levels_of(scopes: tuple[Scope, ...]) -> dict[str, Level]:
@@ -39,6 +41,9 @@ class Known:
     ends: int | None
     revoked_at: int | None = None
     suspended: bool = False
+    observed_until: int | None = None
+    former: tuple[Scope, ...] | None = None
+    """Scopes before a narrowing that can be taken back."""
 
     @property
     def shown(self) -> Shown:
@@ -63,14 +68,18 @@ class Known:
         return all(key.own_alive(now) for key in self.line())
 
     def may(self, resource: str, level: Level, now: int) -> bool:
-        if not self.alive(now):
-            return False
-        for key in self.line():
-            if key.kind is Kind.STANDARD:
-                return True
-            if key.levels.get(resource, Level.NONE) < level:
-                return False
-        return True
+        return self.alive(now) and not self.lacking(resource, level)
+
+    def may_observed(self, resource: str, level: Level, now: int) -> bool:
+        """The same, with the one thing that being observed changes: the key's own lack is forgiven."""
+        is_observed = self.observed_until is not None and now < self.observed_until
+        lacking = self.lacking(resource, level)
+        return self.alive(now) and (not lacking or (is_observed and lacking == [self]))
+
+    def lacking(self, resource: str, level: Level) -> list[Known]:
+        """The restricted keys of the line, up to the nearest standard one, that do not have it."""
+        restricted = itertools.takewhile(lambda key: key.kind is Kind.RESTRICTED, self.line())
+        return [key for key in restricted if key.levels.get(resource, Level.NONE) < level]
 
     def end_of_line(self) -> int | None:
         return min((key.ends for key in self.line() if key.ends is not None), default=None)

@@ -38,6 +38,8 @@ keys = st.builds(
     expires_at_ms=maybe_times,
     suspended_at_ms=maybe_times,
     revoked_at_ms=maybe_times,
+    observe_until_ms=maybe_times,
+    observe_within=st.none() | scope_sets,
 )
 restricted_keys = keys.map(lambda key: replace(key, kind=Kind.RESTRICTED))
 
@@ -54,7 +56,12 @@ def line(*nearest_first: Key) -> Lineage:
 lineages = st.lists(keys, min_size=1, max_size=4).map(lambda found: line(*found))
 
 operations = st.builds(
-    Operation, id=st.just("op"), method=st.just("GET"), template=st.just("/v1/things/{id}"), needs=scope_sets
+    Operation,
+    id=st.just("op"),
+    method=st.just("GET"),
+    template=st.just("/v1/things/{id}"),
+    needs=scope_sets,
+    is_own=st.booleans(),
 )
 routes = st.none() | operations.map(lambda operation: Route((operation,), operation.needs, ()))
 

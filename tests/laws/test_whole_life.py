@@ -25,6 +25,7 @@ from keyscope.authority.mint import Minted, Minting, Wanted
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Selector
 from keyscope.authority.rotate import Rotated, Rotation
+from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, InvalidToken, KeyscopeError, Refused, StoreUnavailable
 from keyscope.model.decision import Allow
@@ -36,7 +37,7 @@ from keyscope.model.scope import Grant, Level, Scope
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind
 from keyscope.store.open import open_store
-from tests.laws.model import MOST_OVERLAP_MS, UNDELETE_WINDOW_MS, Known, Offline, Shown, levels_of
+from tests.laws.model import MOST_OBSERVED_MS, MOST_OVERLAP_MS, UNDELETE_WINDOW_MS, Known, Offline, Shown, levels_of
 from tests.laws.seams import HandClock, SeededEntropy
 from tests.laws.strategies import RESOURCES, scope_sets
 
@@ -80,6 +81,7 @@ class WholeLife(RuleBasedStateMachine):
         self.verifier = Verifier(self.index, TABLE, self.clock, barred)
         self.minting = Minting(self.store, self.clock, self.entropy, limits)
         self.lifecycle = Lifecycle(self.store, self.clock, barred, limits)
+        self.tightening = Tightening(self.store, self.clock, Limits(max_observe_ms=MOST_OBSERVED_MS))
         self.rotation = Rotation(self.store, self.clock, self.entropy, limits)
         self.derivation = Derivation(self.store, self.clock, barred)
         self.panic_button = Panic(self.store, self.clock)
@@ -155,6 +157,7 @@ class WholeLife(RuleBasedStateMachine):
             lambda: self.lifecycle.update(self.lineage(actor), subject.kind, subject.id, change, Origin()),
         ):
             subject.levels = levels_of(scopes)
+            subject.former = None
 
     def covers(self, key: Known, scopes: tuple[Scope, ...]) -> bool:
         """Whether the line of a key, suspended or not, reaches the scopes."""
@@ -296,7 +299,7 @@ class WholeLife(RuleBasedStateMachine):
         for resource in RESOURCES:
             for level in (Level.READ, Level.WRITE):
                 for key in getattr(self, "known", []):
-                    may = key.may(resource, level, self.now)
+                    may = key.may_observed(resource, level, self.now)
                     for shown in key.secrets:
                         assert self.allowed(shown.secret, resource, level) == (may and shown.good(self.now))
                 for offline in getattr(self, "derived", []):

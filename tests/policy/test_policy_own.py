@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from keyscope.errors import ConfigurationError
 from keyscope.policy.check import lint
@@ -20,22 +21,30 @@ MANAGEMENT = {
     "getAPIKey": ("GET /v1/apikeys/{id}", "account:read"),
     "updateAPIKey": ("POST /v1/apikeys/{id}", "account:write"),
     "revokeAPIKey": ("POST /v1/apikeys/{id}/revoke", "account:write"),
+    "readMetrics": ("GET /keyscope/metrics", "account:read"),
+    "observeRestrictedKey": ("POST /v1/restricted_keys/{id}/observe", "account:write"),
+    "narrowRestrictedKey": ("POST /v1/restricted_keys/{id}/narrow", "account:write"),
+    "revertRestrictedKey": ("POST /v1/restricted_keys/{id}/revert", "account:write"),
     "undeleteRestrictedKey": ("POST /v1/restricted_keys/{id}/undelete", "account:write"),
     "suspendRestrictedKey": ("POST /v1/restricted_keys/{id}/suspend", "account:write"),
     "resumeRestrictedKey": ("POST /v1/restricted_keys/{id}/resume", "account:write"),
     "rotateRestrictedKey": ("POST /v1/restricted_keys/{id}/rotate", "account:write"),
     "getRestrictedKeyTree": ("GET /v1/restricted_keys/{id}/tree", "account:read"),
+    "getRestrictedKeyBlast": ("GET /v1/restricted_keys/{id}/blast", "account:read"),
     "revokeDerivedRestrictedKey": ("POST /v1/restricted_keys/{id}/derived/{derived_id}/revoke", "account:write"),
     "undeleteAPIKey": ("POST /v1/apikeys/{id}/undelete", "account:write"),
     "suspendAPIKey": ("POST /v1/apikeys/{id}/suspend", "account:write"),
     "resumeAPIKey": ("POST /v1/apikeys/{id}/resume", "account:write"),
     "rotateAPIKey": ("POST /v1/apikeys/{id}/rotate", "account:write"),
     "getAPIKeyTree": ("GET /v1/apikeys/{id}/tree", "account:read"),
+    "getAPIKeyBlast": ("GET /v1/apikeys/{id}/blast", "account:read"),
     "revokeDerivedAPIKey": ("POST /v1/apikeys/{id}/derived/{derived_id}/revoke", "account:write"),
     "endKeys": ("POST /keyscope/panic", "account:write"),
     "reportLeaks": ("POST /keyscope/leaks", "account:write"),
     "verifyKey": ("POST /keyscope/verify", "account:read"),
     "followChanges": ("GET /keyscope/changes", "account:read"),
+    "searchAudit": ("GET /keyscope/audit", "account:read"),
+    "countUses": ("GET /keyscope/usage", "account:read"),
     "getRules": ("GET /keyscope/rules", "account:read"),
     "replaceRules": ("POST /keyscope/rules", "account:write"),
     "introspectToken": ("POST /keyscope/introspect", "account:read"),
@@ -82,8 +91,7 @@ def test_without_a_governing_type_only_the_questions_are_left() -> None:
 
 def test_what_the_policy_has_already_is_not_repeated() -> None:
     policy = with_own_operations(load("runloop"))
-    assert len(policy.operations) == 198
-    assert policy.operations[:160] == load("runloop").operations
+    assert tuple(replace(row, is_own=False) for row in policy.operations[:160]) == load("runloop").operations
     assert {o.id for o in policy.operations[160:]} == (MANAGEMENT | QUESTIONS).keys() - {
         "createAPIKey",
         "createRestrictedKey",

@@ -58,6 +58,10 @@ class KeepingContract:
             suspended_at_ms=9,
             revoked_at_ms=10,
             revoked_reason="leaked",
+            observe_until_ms=11,
+            observe_within=(Scope.parse("devboxes:read"),),
+            narrowed_at_ms=12,
+            narrowed_from=(Scope.parse("objects:none"), Scope.parse("account:write")),
         )
         put(store, parent, key)
         assert get(store, "key_1") == parent

@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 import threading
 from pathlib import Path
+from zlib import crc32
 
+import msgspec
 import pytest
 from msgspec.structs import replace as with_
 from tests.store.outside import end, python
@@ -15,6 +17,7 @@ from tests.store.samples import ACCOUNT, NOW, a_key, an_event, get, last_used, n
 
 from keyscope.store import migrate
 from keyscope.store.connect import writing
+from keyscope.store.rows import key_of, record_of
 from keyscope.store.sqlite import SqliteStore
 
 SECOND = """
@@ -149,3 +152,11 @@ def test_a_database_of_the_first_schema_is_read_and_changed(tmp_path: Path) -> N
     replace(store, changed)
     assert get(store, "key_2") == changed
     store.close()
+
+
+@pytest.mark.parametrize("fields", [13, 16])
+def test_a_record_of_an_older_schema_reads_as_it_was_meant(fields: int) -> None:
+    key = a_key("key_2", "key_1", scopes="devboxes:read objects:none", expires_at_ms=NOW)
+    whole = msgspec.msgpack.decode(record_of(key)[:-4])
+    packed = msgspec.msgpack.encode(whole[:fields])
+    assert key_of(packed + crc32(packed).to_bytes(4)) == key

@@ -13,8 +13,10 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from keyscope import __version__, errors
+from keyscope.api.audit import AuditRoutes
 from keyscope.api.authzen import AccessRoutes
-from keyscope.api.caller import Answered, Desk
+from keyscope.api.blast import BlastRoutes
+from keyscope.api.caller import ADMITTED, Answered, Desk, call_of, note_forbidden
 from keyscope.api.changes import ChangeRoutes
 from keyscope.api.documented import BODY_MODELS
 from keyscope.api.ending import EndingRoutes
@@ -27,6 +29,7 @@ from keyscope.api.metrics import MetricRoutes
 from keyscope.api.replies.service import Problem
 from keyscope.api.rules import RuleRoutes
 from keyscope.api.service import ServiceRoutes
+from keyscope.api.tightening import TighteningRoutes
 from keyscope.api.verify import VerifyRoutes
 from keyscope.api.webhooks import WebhookRoutes
 from keyscope.model.token import Kind
@@ -74,6 +77,9 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(KeyRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(LifeRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
     app.include_router(LifeRoutes(desk, Kind.STANDARD, API_KEYS).router)
+    app.include_router(BlastRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
+    app.include_router(BlastRoutes(desk, Kind.STANDARD, API_KEYS).router)
+    app.include_router(TighteningRoutes(desk, RESTRICTED_KEYS).router)
     app.include_router(EndingRoutes(desk).router)
     app.include_router(RuleRoutes(desk).router)
     app.include_router(MetricRoutes(desk).router)
@@ -81,11 +87,12 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(MeRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
     app.include_router(ChangeRoutes(desk).router)
+    app.include_router(AuditRoutes(desk).router)
     for router in more:
         app.include_router(router)
     app.include_router(ServiceRoutes(desk, app).router)
     app.add_exception_handler(Answered, _answered)
-    app.add_exception_handler(errors.KeyscopeError, _refused)
+    app.add_exception_handler(errors.KeyscopeError, _refusing(desk))
     app.add_exception_handler(HTTPException, _http_handler(desk.verifier.methods))
     app.add_exception_handler(Exception, _broken)
     app.openapi = lambda: _document(app, desk)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
@@ -103,11 +110,18 @@ async def _answered(_: Request, error: Exception) -> Response:
     return _respond(error.answer)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.KeyscopeError)  # noqa: S101  (registered for this type alone)
-    if isinstance(error, errors.Unavailable):
-        log.error("unavailable: %s", error.detail)
-    return _respond(answer(error))
+def _refusing(desk: Desk) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers errors by the one table."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        assert isinstance(error, errors.KeyscopeError)  # noqa: S101  (registered for this type alone)
+        if isinstance(error, errors.Unavailable):
+            log.error("unavailable: %s", error.detail)
+        if isinstance(error, errors.Forbidden) and ADMITTED in request.scope:
+            note_forbidden(desk, error, call_of(request), request.scope[ADMITTED])
+        return _respond(answer(error))
+
+    return handle
 
 
 def _http_handler(methods: Callable[[str], Sequence[str]]) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -24,10 +24,11 @@ from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.replay import Repeatable
 from keyscope.authority.rotate import Rotation
+from keyscope.authority.tightening import Tightening
 from keyscope.authority.trail import Trail
 from keyscope.authority.verify import Verifier
-from keyscope.errors import BadRequest, Fault
-from keyscope.gate.admit import admit
+from keyscope.errors import BadRequest, Fault, Forbidden
+from keyscope.gate.admit import admit, attempt_of
 from keyscope.gate.peers import Network
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
@@ -40,6 +41,9 @@ from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call, peer_of, request_id
 from keyscope.wire.codec import encode
 from keyscope.wire.problem import Answer
+
+ADMITTED = "keyscope.admitted"
+"""Where the scope holds the key of a call that was let in, for the record of what then becomes of it."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -61,6 +65,7 @@ class Desk(Struct, frozen=True):
     verifier: Verifier
     minting: Minting
     lifecycle: Lifecycle
+    tightening: Tightening
     rotation: Rotation
     derivation: Derivation
     panic: Panic
@@ -114,8 +119,15 @@ def admitted(request: Request, desk: Desk) -> Caller:
     outcome = admit(desk.verifier, call)
     if not isinstance(outcome, Allow):
         raise Answered(outcome)
+    request.scope[ADMITTED] = outcome.lineage
     origin = Origin(outcome.lineage.chain, peer_of(request.scope), request_id(call.headers))
     return Caller(outcome.lineage, Secret(find_bearer(call.headers).decode("ascii")), origin)
+
+
+def note_forbidden(desk: Desk, error: Forbidden, call: Call, lineage: Lineage) -> None:
+    """Write down that the authority refused a call which the policy allows."""
+    route = desk.verifier.route(call.matched_method, call.path)
+    desk.verifier.note_forbidden(error, lineage, route, attempt_of(call))
 
 
 async def read(request: Request, desk: Desk, model: type[M]) -> tuple[M, bytes]:

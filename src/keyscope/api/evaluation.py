@@ -17,7 +17,7 @@ from keyscope.api.caller import Desk
 from keyscope.authority.explain import explain
 from keyscope.errors import BadRequest, BadTarget, Fault
 from keyscope.model.body import Json
-from keyscope.model.decision import Allow, Deny
+from keyscope.model.decision import Allow, Deny, strict
 from keyscope.model.operation import Operation, Route
 from keyscope.model.scope import Scope
 from keyscope.policy.tools import METHOD as MCP
@@ -128,7 +128,7 @@ class Evaluator:
         target = self._target(asked)
         if isinstance(target, str):
             return target, None
-        return self._verifier.judge(lineage, target.route, target.needs), target
+        return strict(self._verifier.judge(lineage, target.route, target.needs)), target
 
     def _target(self, asked: Question) -> _Target | str:
         if asked.action in ASKABLE:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from keyscope.api.caller import Answered, Desk, call_of, in_thread
+from keyscope.api.caller import Answered, Desk, call_of, in_thread, note_forbidden
 from keyscope.api.plain import (
     Plain,
     asking,
@@ -27,7 +27,8 @@ from keyscope.api.plain import (
     rewritten,
 )
 from keyscope.authority.trail import Attempt
-from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, KeyscopeError
+from keyscope.errors import BadRequest, Fault, Forbidden, InsufficientScope, InvalidToken, KeyscopeError
+from keyscope.gate.admit import attempt_of
 from keyscope.model.decision import Deny
 from keyscope.model.event import Origin
 from keyscope.model.key import NEVER_MS, Lineage
@@ -125,7 +126,8 @@ class TokenRoutes:
                 self._check_manager(caller, call)
             target = self._living(token, caller.key.account_id)
             if target is not None:
-                await self._end(target, caller, is_own, Origin(caller.chain, call.peer, request_id(call.headers)))
+                origin = Origin(caller.chain, call.peer, request_id(call.headers))
+                await self._end_or_note(target, caller, is_own, origin, call)
             return _REVOKED
         except (KeyscopeError, Answered) as error:
             return _refused(error)
@@ -195,6 +197,7 @@ class TokenRoutes:
         route = self._desk.verifier.route(call.matched_method, call.path)
         decision = self._desk.verifier.judge(caller, route, (Scope(resource, Level.WRITE),))
         if isinstance(decision, Deny):
+            self._desk.verifier.note_denied(decision, attempt_of(call))
             raise Answered(refusal(decision, call.method, call.path))
 
     def _living(self, token: bytes, account_id: str) -> Lineage | None:
@@ -208,6 +211,13 @@ class TokenRoutes:
         # An earlier secret past its end is no key any more: showing it must not end the key that has a new one.
         ended = key.revoked_at_ms is not None or now_ms >= min(key.ends_at_ms, lineage.expires_at_ms)
         return None if ended or key.account_id != account_id else lineage
+
+    async def _end_or_note(self, target: Lineage, caller: Lineage, is_own: bool, origin: Origin, call: Call) -> None:
+        try:
+            await self._end(target, caller, is_own, origin)
+        except Forbidden as error:
+            note_forbidden(self._desk, error, call, caller)
+            raise
 
     async def _end(self, target: Lineage, caller: Lineage, is_own: bool, origin: Origin) -> None:
         """Once this returns, the key is dead, durably. Raises OutsideTree, DerivedKey and StoreUnavailable."""

@@ -77,6 +77,7 @@ def explained_view(explained: Explanation) -> dict[str, object]:
         "operation": explained.operation,
         "needs": [str(scope) for scope in explained.needs],
         "missing_scopes": [str(scope) for scope in explained.missing],
+        "observed_scopes": [str(scope) for scope in explained.observed],
         "reasons": [reason.value for reason in explained.reasons],
         "message": explained.message,
         "next": list(explained.next),

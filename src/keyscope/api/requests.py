@@ -185,6 +185,18 @@ class AddWebhook(_Strict):
     kinds: Annotated[list[WebhookKind], Field(min_length=1, max_length=len(KINDS))] | None = None
 
 
+class ObserveKey(_Strict):
+    """Until when the key is observed, Unix milliseconds; null ends it."""
+
+    until_ms: ExpiresAt | None
+
+
+class NarrowKey(_Strict):
+    """All scopes that the key is left with, each one that it has."""
+
+    scopes: Scopes
+
+
 class RotateKey(_Strict):
     """How long the old secret goes on working, in milliseconds; 0 ends it at once."""
 

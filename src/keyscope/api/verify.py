@@ -18,7 +18,7 @@ from keyscope.authority.explain import explain
 from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InvalidToken
 from keyscope.model.body import Json
-from keyscope.model.decision import Allow, Decision
+from keyscope.model.decision import Allow, Decision, strict
 from keyscope.model.key import Lineage
 from keyscope.model.operation import LIVE, Route, strongest
 from keyscope.model.scope import Scope
@@ -36,6 +36,7 @@ _INVALID: dict[str, object] = {
     "judged_by_body": False,
     "reasons": [],
     "missing_scopes": [],
+    "observed_scopes": [],
     "message": InvalidToken.message,
     "next": [],
 }
@@ -85,6 +86,8 @@ class VerifyRoutes:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
         route = self._desk.verifier.route(method, path) if method else LIVE
         decision = self._desk.verifier.judge(lineage, route, _needs(route, asked.body, scopes_of(asked.scopes)))
+        if attempt is None:
+            decision = strict(decision)
         by_body = _is_judged_by_body(lineage, route)
         # A question about a body that was not sent will be asked again, with the body.
         if attempt is not None and (not by_body or "body" in asked.model_fields_set):
@@ -94,6 +97,8 @@ class VerifyRoutes:
     def _note(self, decision: Decision, attempt: Attempt) -> None:
         if isinstance(decision, Allow):
             self._desk.verifier.note_use(decision)
+            if decision.observed is not None:
+                self._desk.verifier.note_observed(decision.observed, attempt)
         else:
             self._desk.verifier.note_denied(decision, attempt)
 
@@ -149,6 +154,7 @@ def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> d
         "operation": explained.operation if method else None,
         "reasons": [reason.value for reason in explained.reasons],
         "missing_scopes": [str(scope) for scope in explained.missing],
+        "observed_scopes": [str(scope) for scope in explained.observed],
         "message": explained.message if method or not allowed else "The key is valid.",
         "next": list(explained.next),
         "now_ms": decision.access.now_ms,

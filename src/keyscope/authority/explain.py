@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
-from keyscope.model.decision import Decision, Deny, Reason
+from keyscope.model.decision import Allow, Decision, Deny, Reason
 from keyscope.model.key import Key, Lineage
 from keyscope.model.scope import Grant, Level, Scope
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """A decision in words. ``operation`` is None for a call that the policy does not list."""
+    """A decision in words. ``operation`` is None for a call that the policy does not list.
+
+    ``observed`` are scopes that the key lacks for a call that is let through because the key is observed.
+    """
 
     allowed: bool
     operation: str | None
     needs: tuple[Scope, ...]
     missing: tuple[Scope, ...]
+    observed: tuple[Scope, ...]
     reasons: tuple[Reason, ...]
     message: str
     next: tuple[str, ...]
@@ -26,25 +32,34 @@ def explain(decision: Decision, method: str, path: str) -> Explanation:
     route = decision.access.route
     operation = route.id if route is not None else None
     denied = decision if isinstance(decision, Deny) else None
+    would_be = decision.observed if isinstance(decision, Allow) else None
+    lacking = denied or would_be
     return Explanation(
         allowed=denied is None,
         operation=operation,
         needs=decision.access.needs,
         missing=denied.missing if denied is not None else (),
+        observed=would_be.missing if would_be is not None else (),
         reasons=denied.reasons if denied is not None else (),
         message=_message(decision, f"{operation or 'this call'} ({method} {path})"),
-        next=_next(denied) if denied is not None else (),
+        next=_next(lacking) if lacking is not None else (),
     )
 
 
 def _message(decision: Decision, call: str) -> str:
-    if not isinstance(decision, Deny):
-        return f"The key may call {call}."
+    if isinstance(decision, Allow):
+        return f"The key may call {call}{_while_observed(decision.observed)}."
     if decision.is_dead:
         return "The key is not valid: it is malformed, unknown, expired, suspended or revoked."
     if Reason.NOT_IN_POLICY in decision.reasons:
         return f"{call} is not in the policy, so restricted keys may not call it."
     return f"The key lacks {', '.join(map(str, decision.missing))} for {call}."
+
+
+def _while_observed(would_be: Deny | None) -> str:
+    if would_be is None:
+        return ""
+    return f" while it is observed: it lacks {', '.join(map(str, would_be.missing))}, which is recorded"
 
 
 def _next(denied: Deny) -> tuple[str, ...]:
@@ -53,11 +68,21 @@ def _next(denied: Deny) -> tuple[str, ...]:
         return ("Ask the owner of the account for a new key.",)
     if Reason.NOT_IN_POLICY in denied.reasons:
         return ("Call it with a standard key (ak_), or have the operation added to the policy.",)
+    if Reason.NARROWED in denied.reasons:
+        return tuple(_reverting(denied))
     lineage = denied.lineage
     widened = [key for key in reversed(lineage.line) if _lacks(key, denied.missing)]
     commands = tuple(_widening(key, denied.missing) for key in widened)
     granted = (f"The holder of a standard key (ak_) can grant it: {commands[0]}", *commands[1:]) if commands else ()
     return (*granted, *_derive_again(lineage, denied.missing))
+
+
+def _reverting(denied: Deny) -> Iterator[str]:
+    """A narrowing that took too much is taken back, from the top of the line down."""
+    for key in reversed(denied.lineage.line):
+        if key.lost_by_narrowing(denied.missing, denied.access.now_ms):
+            command = f"keyscope keys revert {key.id}"
+            yield f"{key.id} was narrowed. The holder of a standard key (ak_) can revert that: {command}"
 
 
 def _derive_again(lineage: Lineage, missing: tuple[Scope, ...]) -> tuple[str, ...]:

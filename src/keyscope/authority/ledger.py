@@ -13,14 +13,19 @@ from msgspec.structs import replace
 from keyscope.authority.trail import DENIED, MINUTE_MS, MOST_PATH, UNSEEN, Attempt, Batch, Entry, UseCount
 from keyscope.errors import InsufficientScope, InvalidToken, NotInPolicy
 from keyscope.model.decision import Allow, Deny, Reason
+from keyscope.model.key import Lineage
 from keyscope.model.operation import Route
 from keyscope.model.scope import Scope
 from keyscope.model.shown import shown
 
 MOST_APART = 250
 """Denials that are kept one by one between two takings."""
+MOST_EQUAL = 10
+"""Of these such as have the same key, operation, code and peer."""
 MOST_KINDS = 250
-"""Further ones that differ in key, operation, code or peer; what is beyond is counted by code."""
+"""Further ones that differ in one of the four; what is beyond is counted by code."""
+MOST_PEERS = 25
+"""The same for calls that showed no key of ours, which differ in code and peer."""
 
 _Place = tuple[object, ...]
 
@@ -73,7 +78,9 @@ class Ledger:
         self._next_ms = 0
         self._counted: list[UseCount] = []
         self._apart: list[Entry] = []
+        self._equal: dict[_Place, int] = {}
         self._together: dict[_Place, Entry] = {}
+        self._nobodys: dict[_Place, Entry] = {}
 
     def allowed(self, allow: Allow) -> None:
         """Count a call that was let through, with all that it needed."""
@@ -95,32 +102,29 @@ class Ledger:
 
     def denied(self, deny: Deny, attempt: Attempt = UNSEEN, kind: str = DENIED) -> None:
         """Keep a call that was refused; ``kind`` OBSERVED for one that would have been."""
-        lineage, route = deny.lineage, deny.access.route
-        self.add(
-            _of_attempt(
-                attempt,
-                at_ms=deny.access.now_ms,
-                kind=kind,
-                account_id=lineage.key.account_id,
-                key_id=lineage.key.id,
-                chain=lineage.chain,
-                operation=(route.id or None) if route is not None else None,
-                code=code_of(deny),
-                reasons=tuple(reason.value for reason in deny.reasons),
-                missing=tuple(map(str, deny.missing)),
-            )
-        )
+        reasons, missing = tuple(reason.value for reason in deny.reasons), tuple(map(str, deny.missing))
+        access = deny.access
+        entry = _refusal(deny.lineage, access.route, attempt, kind=kind, at_ms=access.now_ms, code=code_of(deny))
+        self.add(replace(entry, reasons=reasons, missing=missing))
+
+    def forbidden(self, code: str, lineage: Lineage, route: Route | None, attempt: Attempt, now_ms: int) -> None:
+        """Keep a management call that the policy allows and the authority does not."""
+        self.add(_refusal(lineage, route, attempt, kind=DENIED, at_ms=now_ms, code=code))
 
     def refused(self, code: str, attempt: Attempt, now_ms: int) -> None:
         """Keep a call that showed no key of ours, or none at all. Equal ones are kept together."""
-        self._add_together(_of_attempt(Attempt(peer=attempt.peer), at_ms=now_ms, kind=DENIED, code=code))
+        entry = _of_attempt(Attempt(peer=attempt.peer), at_ms=now_ms, kind=DENIED, code=code)
+        _add_together(self._nobodys, entry, MOST_PEERS)
 
     def add(self, entry: Entry) -> None:
         """Keep a denial that is put together already: also for engines that judge outside of this process."""
-        if len(self._apart) < MOST_APART:
+        place = _place(entry)
+        equal = self._equal.get(place, 0)
+        if equal < MOST_EQUAL and len(self._apart) < MOST_APART:
+            self._equal[place] = equal + 1
             self._apart.append(entry)
         else:
-            self._add_together(entry)
+            _add_together(self._together, entry, MOST_KINDS)
 
     def add_calls(self, count: UseCount) -> None:
         """Add calls that an engine outside of this process has let through and counted."""
@@ -128,10 +132,10 @@ class Ledger:
 
     def take(self) -> Taken:
         """What was collected since the last time, for the caller alone."""
-        taken = Taken(
-            [*self._over, (self._minute, self._calls)], self._counted, [*self._apart, *self._together.values()]
-        )
-        self._calls, self._over, self._counted, self._apart, self._together = {}, [], [], [], {}
+        denials = [*self._apart, *self._together.values(), *self._nobodys.values()]
+        taken = Taken([*self._over, (self._minute, self._calls)], self._counted, denials)
+        self._calls, self._over, self._counted, self._apart = {}, [], [], []
+        self._equal, self._together, self._nobodys = {}, {}, {}
         return taken
 
     def _turn(self, now_ms: int) -> None:
@@ -142,14 +146,20 @@ class Ledger:
         self._minute = now_ms - now_ms % MINUTE_MS
         self._next_ms = self._minute + MINUTE_MS
 
-    def _add_together(self, entry: Entry) -> None:
-        place: _Place = (entry.key_id, entry.operation, entry.code, entry.peer, entry.kind)
-        seen = self._together.get(place)
-        if seen is None and len(self._together) >= MOST_KINDS:
-            entry = Entry(at_ms=entry.at_ms, kind=entry.kind, code=entry.code, times=entry.times)
-            place = (entry.code, entry.kind)
-            seen = self._together.get(place)
-        self._together[place] = entry if seen is None else replace(seen, times=seen.times + entry.times)
+
+def _place(entry: Entry) -> _Place:
+    return entry.key_id, entry.operation, entry.code, entry.peer, entry.kind
+
+
+def _add_together(known: dict[_Place, Entry], entry: Entry, most: int) -> None:
+    """Add to the equal ones; beyond ``most`` different ones to those with the same code."""
+    place = _place(entry)
+    seen = known.get(place)
+    if seen is None and len(known) >= most:
+        entry = Entry(at_ms=entry.at_ms, kind=entry.kind, code=entry.code, times=entry.times)
+        place = _place(entry)
+        seen = known.get(place)
+    known[place] = entry if seen is None else replace(seen, times=seen.times + entry.times)
 
 
 def code_of(deny: Deny) -> str:
@@ -157,6 +167,24 @@ def code_of(deny: Deny) -> str:
     if deny.is_dead:
         return InvalidToken.code
     return NotInPolicy.code if Reason.NOT_IN_POLICY in deny.reasons else InsufficientScope.code
+
+
+def _refusal(lineage: Lineage, route: Route | None, attempt: Attempt, *, kind: str, at_ms: int, code: str) -> Entry:
+    key = lineage.key
+    return _of_attempt(
+        attempt,
+        at_ms=at_ms,
+        kind=kind,
+        account_id=key.account_id,
+        key_id=key.id,
+        chain=lineage.chain,
+        operation=_operation(route),
+        code=code,
+    )
+
+
+def _operation(route: Route | None) -> str | None:
+    return (route.id or None) if route is not None else None
 
 
 def _of_attempt(attempt: Attempt, **members: object) -> Entry:
@@ -174,7 +202,7 @@ def _count(minute: int, seen: _Calls) -> UseCount:
     return UseCount(
         account_id=key.account_id,
         key_id=key.id,
-        operation=(seen.route.id or None) if seen.route is not None else None,
+        operation=_operation(seen.route),
         needs=tuple(sorted(seen.needs, key=str)),
         minute_ms=minute,
         calls=seen.calls,

@@ -79,12 +79,12 @@ class Lifecycle:
             now_ms = self._clock.now_ms()
             target, actor = find_both(writer, caller, kind, key_id, now_ms)
             check_changeable(target, now_ms)
-            _check_bounds(actor, target, writer, change)
-            _check_rules(writer, target.key, change)
-            changed = _apply(target.key, change)
+            check_bounds(actor, target, writer, change)
+            check_rules(writer, target.key, change)
+            changed = apply(target.key, change)
             if changed != target.key:
                 writer.replace_key(changed)
-                writer.add_event(_updated(target.key, changed, origin, now_ms))
+                writer.add_event(updated(target.key, changed, origin, now_ms))
             return detail_of(writer, changed)
 
         return self._store.write(work)
@@ -210,7 +210,8 @@ def _check_own_life(key: Key, now_ms: int) -> None:
         check_changeable(Lineage(key), now_ms)
 
 
-def _check_bounds(actor: Lineage, target: Lineage, reader: Reader, change: Change) -> None:
+def check_bounds(actor: Lineage, target: Lineage, reader: Reader, change: Change) -> None:
+    """Raise ExceedsParent unless the changed key stays within the caller and within its own parent (law 2)."""
     above = [actor]
     if target.key.parent_id is not None:
         parent = reader.lineage(target.key.parent_id)
@@ -222,7 +223,8 @@ def _check_bounds(actor: Lineage, target: Lineage, reader: Reader, change: Chang
             check_expiry(change.expires_at_ms, lineage)
 
 
-def _check_rules(reader: Reader, key: Key, change: Change) -> None:
+def check_rules(reader: Reader, key: Key, change: Change) -> None:
+    """Raise RuleViolation unless the account's rules allow the change."""
     rules = from_json(reader.rules(key.account_id))
     name = None if change.name is UNSET else change.name
     scopes = None if change.scopes is UNSET else change.scopes
@@ -230,19 +232,24 @@ def _check_rules(reader: Reader, key: Key, change: Change) -> None:
     check_changed(rules, key.kind, key.created_at_ms, name, scopes, expiry)
 
 
-def _apply(key: Key, change: Change) -> Key:
+def apply(key: Key, change: Change) -> Key:
+    """The key as changed. New scopes end the offer to take an earlier narrowing back."""
     if change.name is not UNSET:
         key = replace(key, name=change.name)
     if change.scopes is not UNSET:
-        key = replace(key, scopes=change.scopes)
+        key = replace(key, scopes=change.scopes, narrowed_at_ms=None, narrowed_from=None)
     if change.expires_at_ms is not UNSET:
         key = replace(key, expires_at_ms=change.expires_at_ms)
     return key
 
 
-def _updated(old: Key, new: Key, origin: Origin, now_ms: int) -> Event:
-    changes: dict[str, object] = {}
-    for name in ("name", "scopes", "expires_at_ms"):
+_TOLD = ("name", "scopes", "expires_at_ms", "observe_until_ms")
+
+
+def updated(old: Key, new: Key, origin: Origin, now_ms: int, **more: object) -> Event:
+    """The event of a change: each member that differs, before and after."""
+    changes: dict[str, object] = dict(more)
+    for name in _TOLD:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             changes[name] = {"from": _plain(before), "to": _plain(after)}

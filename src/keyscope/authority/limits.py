@@ -17,4 +17,5 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_children: int = 1000
     max_overlap_ms: int = 7 * DAY_MS
     undelete_window_ms: int = 7 * DAY_MS
+    max_observe_ms: int = 14 * DAY_MS
     restricted_may_mint_standard: bool = False

@@ -6,9 +6,10 @@ later; when that takes too long the gate is to close (law 7), since nobody would
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 
+from keyscope.authority.checkpoint import Checkpoint, Signer
 from keyscope.authority.ledger import Ledger, Taken
 from keyscope.authority.meter import Meter
 from keyscope.authority.ports import Clock, Store, StoredEvent
@@ -17,14 +18,36 @@ from keyscope.errors import AuditUnavailable
 
 CLOSE_AFTER_MS = 5_000
 """How long the trail may be out of use before the gate closes."""
+CHECKPOINT_EVERY_MS = 3_600_000
+DAY_MS = 24 * 3_600_000
 _PAGE = 1_000
+_PAGES = 10
+_UPKEEP_EVERY_MS = 60_000
 
 
 class Recording:
-    """One process's. ``store`` is the database whose changes are copied; None for a process that only judges."""
+    """One process's. ``store`` is the database whose changes are copied; None for a process that only judges.
 
-    def __init__(self, trail: Trail, ledger: Ledger, clock: Clock, store: Store | None = None) -> None:
+    ``signer`` signs checkpoints, each of which goes to ``keep`` too. What is older than ``days`` is dropped; 0 keeps
+    everything.
+    """
+
+    def __init__(
+        self,
+        trail: Trail,
+        ledger: Ledger,
+        clock: Clock,
+        store: Store | None = None,
+        *,
+        signer: Signer | None = None,
+        keep: Callable[[Checkpoint], None] = lambda _: None,
+        days: int = 0,
+    ) -> None:
         self.trail = trail
+        self._signer = signer
+        self._keep = keep
+        self._days = days
+        self._upkeep_at_ms = 0
         self.ledger = ledger
         self._clock = clock
         self._store = store
@@ -58,7 +81,13 @@ class Recording:
             self._kept.clear()
             self._copy_changes()
             self._waiting_since_ms = None
+            self._look_after()
             return used
+
+    def finish(self) -> None:
+        """Seal and sign what is there, at the end, in whatever thread. Raises StoreUnavailable."""
+        with self._lock:
+            self._sign(0)
 
     @property
     def waiting_ms(self) -> int:
@@ -72,13 +101,33 @@ class Recording:
             raise AuditUnavailable("the audit trail could not be written for some seconds")
 
     def _copy_changes(self) -> None:
-        """Copy what was changed since the last time. A long past is copied a page at each call."""
-        if self._store is None:
-            return
-        last = self.trail.last_event()
-        changes = self._store.read(lambda reader: reader.changes(after=last, limit=_PAGE))
+        """Copy what was changed since the last time. A long past is copied in several calls."""
+        for _ in range(_PAGES if self._store is not None else 0):
+            if self._copy_page() < _PAGE:
+                return
+
+    def _copy_page(self) -> int:
+        store, last = self._store, self.trail.last_event()
+        changes = store.read(lambda reader: reader.changes(after=last, limit=_PAGE)) if store is not None else []
         if changes:
             self.trail.append(Batch([*copies(changes)]), self._clock.now_ms())
+        return len(changes)
+
+    def _look_after(self) -> None:
+        """A checkpoint each hour; then drop what is too old, a part at each call."""
+        now_ms = self._clock.now_ms()
+        if now_ms < self._upkeep_at_ms:
+            return
+        self._sign(CHECKPOINT_EVERY_MS)
+        more = self._days > 0 and self.trail.prune(now_ms - self._days * DAY_MS, now_ms)
+        self._upkeep_at_ms = now_ms if more else now_ms + _UPKEEP_EVERY_MS
+
+    def _sign(self, after_ms: int) -> None:
+        if self._signer is None:
+            return
+        checkpoint = self.trail.checkpoint(self._signer, self._clock.now_ms(), after_ms)
+        if checkpoint is not None:
+            self._keep(checkpoint)
 
 
 def _joined(batches: list[Batch]) -> Batch:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from keyscope.authority.checkpoint import Checkpoint, Signer
 from keyscope.model.event import EventKind
 from keyscope.model.scope import Scope
 
@@ -22,6 +23,7 @@ OBSERVED = "call.observed"
 SEALED = "counts.sealed"
 BEGUN = "trail.begun"
 CHECKPOINT = "trail.checkpoint"
+PRUNED = "trail.pruned"
 
 MOST_PATH = 256
 """Characters of a path that are kept."""
@@ -45,6 +47,11 @@ _KINDS: dict[Verdict, tuple[str, ...]] = {
     Verdict.DENIED: (DENIED,),
     Verdict.OBSERVED: (OBSERVED,),
 }
+
+
+def verdict_of(kind: str) -> Verdict | None:
+    """What an entry of this kind is about; None for the trail's own."""
+    return next((verdict for verdict in Verdict if kind in verdict.kinds), None)
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -144,6 +151,7 @@ class UseQuery(Struct, frozen=True, kw_only=True):
     """Which counts, added up per step of time. ``since_ms`` is included, ``until_ms`` is not.
 
     ``step_ms`` None adds up the whole time, and ``minute_ms`` of each count is then the first minute with a call.
+    ``skip`` leaves out so many of the first counts.
     """
 
     account_id: str
@@ -151,6 +159,8 @@ class UseQuery(Struct, frozen=True, kw_only=True):
     since_ms: int = 0
     until_ms: int | None = None
     step_ms: int | None = MINUTE_MS
+    limit: int | None = None
+    skip: int = 0
 
 
 class Trail(Protocol):
@@ -171,5 +181,15 @@ class Trail(Protocol):
 
     def last_event(self) -> int:
         """The number of the last change that was copied from the database; 0 if none was."""
+
+    def checkpoint(self, signer: Signer, now_ms: int, after_ms: int | None = None) -> Checkpoint | None:
+        """Sign what is there, as an entry.
+
+        With ``after_ms`` only if something came since the last one and that is so old; None otherwise. 0 is for an
+        end, and seals the minute that is not over, too.
+        """
+
+    def prune(self, before_ms: int, now_ms: int) -> bool:
+        """Drop a part of what is older, up to a checkpoint. Returns whether there may be more to drop."""
 
     def close(self) -> None: ...

@@ -6,15 +6,16 @@ revoked is refused from the moment the revocation starts, before the store has a
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from hashlib import sha256
 
 from keyscope.authority.derivation import DerivedKeys
 from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Index
-from keyscope.authority.trail import UNSEEN, Attempt
+from keyscope.authority.trail import OBSERVED, UNSEEN, Attempt
 from keyscope.authority.tripwire import DeadKeyUses
-from keyscope.errors import InvalidToken, Refused, Unavailable
+from keyscope.errors import Forbidden, InvalidToken, Refused, Unavailable
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
@@ -26,6 +27,8 @@ from keyscope.model.token import CHECK_CHARS, LENGTH, is_token
 _MOST_ROUTES = 2048
 _MOST_SOUND = 16_384
 """Remembered at once: what a call is by the policy, and checksums of keys that were found."""
+
+log = logging.getLogger(__name__)
 
 
 class Verifier:
@@ -149,10 +152,25 @@ class Verifier:
         if self.ledger is not None:
             self.ledger.denied(denied, attempt)
 
+    def note_observed(self, would_be: Deny, attempt: Attempt) -> None:
+        """Remember a call that was let through because its key is observed. In the log, if no audit trail is kept."""
+        if self.ledger is not None:
+            self.ledger.denied(would_be, attempt, OBSERVED)
+        else:
+            log.warning(
+                "observed: %s lacks %s for %s %s",
+                would_be.lineage.key.id, " ".join(map(str, would_be.missing)), attempt.method, attempt.path,
+            )  # fmt: skip
+
     def note_refused(self, error: Refused, attempt: Attempt) -> None:
         """Remember that a call was refused before there was a key to judge it by."""
         if self.ledger is not None:
             self.ledger.refused(error.code, attempt, self._now_ms())
+
+    def note_forbidden(self, error: Forbidden, lineage: Lineage, route: Route | None, attempt: Attempt) -> None:
+        """Remember that the authority refused a management call which the policy allows."""
+        if self.ledger is not None:
+            self.ledger.forbidden(error.code, lineage, route, attempt, self._now_ms())
 
     def _note_use(self, allow: Allow) -> None:
         self.used[allow.lineage.key.id] = allow.access.now_ms

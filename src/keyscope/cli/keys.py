@@ -180,6 +180,11 @@ def print_key(key: dict[str, Any], json: bool) -> None:
         ("expires", moment(key["expires_at_ms"])),
         ("last used", moment(key["last_used_at_ms"])),
     ]
+    if key.get("observe_until_ms"):
+        pairs.append(("observed until", moment(key["observe_until_ms"])))
+    if key.get("narrowed_from") is not None:
+        narrowed = f"{moment(key['narrowed_at_ms'])}, from {scopes_text(key['narrowed_from']) or 'nothing'}"
+        pairs += [("narrowed", narrowed), ("to revert that", f"keyscope keys revert {key['id']}")]
     if key["revoked_at_ms"] is not None:
         pairs += [("revoked", moment(key["revoked_at_ms"])), ("reason", key["revoked_reason"] or "-")]
     if key["dead_uses"]:

@@ -9,6 +9,8 @@ import click
 from keyscope import __version__
 from keyscope.cli.ask import can, me
 from keyscope.cli.attenuate import attenuate
+from keyscope.cli.audit import audit, usage
+from keyscope.cli.blast import blast
 from keyscope.cli.changes import changes
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
@@ -25,6 +27,8 @@ from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
+from keyscope.cli.tightening import narrow, observe, revert
+from keyscope.cli.trail import checkpoint, export_trail, verify
 from keyscope.cli.webhooks import webhooks
 from keyscope.errors import KeyscopeError
 
@@ -44,13 +48,18 @@ def root() -> None:
 _COMMANDS = (
     *(serve, gate, feed, mcp),
     *(keys, plan, rules, presets, attenuate, panic, scan),
-    *(me, can, changes, webhooks, policy, export, doctor, completion),
+    *(me, can, changes, audit, webhooks, policy, export, doctor, completion),
 )
 for command in _COMMANDS:
     root.add_command(command)
 
 
 policy.add_command(draft_mcp)
+keys.add_command(usage)
+for command in (verify, checkpoint, export_trail):
+    audit.add_command(command)
+for command in (blast, observe, narrow, revert):
+    keys.add_command(command)
 
 
 def main() -> None:

@@ -32,7 +32,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     """What the server said of a key and a call. It is true exactly if the call is allowed.
 
     ``valid`` says whether the key is good at all; if not, nothing else is known of it. ``reasons``,
-    ``missing_scopes``, ``message`` and ``next`` are those of the gate's 403.
+    ``missing_scopes``, ``message`` and ``next`` are those of the gate's 403. ``observed_scopes`` are scopes that the
+    key lacks for an allowed call, because it is observed; the server has written that down.
     """
 
     valid: bool
@@ -46,6 +47,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     message: str
     next: tuple[str, ...]
     now_ms: int
+    observed_scopes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.allowed

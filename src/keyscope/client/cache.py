@@ -8,6 +8,7 @@ An answer is used only while all of this holds (docs/decisions/0011):
 - no change was told since the server was asked that is about a key in the chain of this one.
 
 An answer about a key that is not valid is never kept, so a new key works at once and nobody fills the cache with junk.
+Nor is one that lets an observed key through, so that the server hears of, and writes down, every such call.
 All times here are seconds of a monotonic clock, but for the server's own, which are Unix milliseconds.
 """
 
@@ -70,7 +71,7 @@ class AnswerCache:
     def put(self, asked: Question, answer: Answer, mark: Mark) -> None:
         """Keep an answer to a question that was asked at ``mark``, unless something was heard since."""
         with self._lock:
-            if self._heard_at_s is None or mark.turn != self._turn or not answer.valid or not answer.chain:
+            if self._heard_at_s is None or mark.turn != self._turn or not _may_be_kept(answer):
                 return
             self._drop(asked)
             while len(self._kept) >= self._max_entries:
@@ -117,6 +118,10 @@ class AnswerCache:
         self._turn += 1
         self._kept.clear()
         self._by_key.clear()
+
+
+def _may_be_kept(answer: Answer) -> bool:
+    return answer.valid and bool(answer.chain) and not answer.observed_scopes
 
 
 def _life_s(answer: Answer) -> float:

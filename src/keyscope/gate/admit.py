@@ -26,7 +26,7 @@ def admit(verifier: Verifier, call: Call) -> Allow | Answer:
     """
     outcome = first_look(verifier, call)
     if isinstance(outcome, Allow) and is_judged_by_body(outcome):
-        verifier.note_use(outcome)
+        _let_through(verifier, outcome, call)
     return outcome
 
 
@@ -41,7 +41,7 @@ def first_look(verifier: Verifier, call: Call) -> Allow | Answer:
         verifier.note_denied(decision, attempt_of(call))
         return refusal(decision, call.method, call.path)
     if not is_judged_by_body(decision):
-        verifier.note_use(decision)
+        _let_through(verifier, decision, call)
     return decision
 
 
@@ -76,10 +76,16 @@ def admit_with(verifier: Verifier, allow: Allow, call: Call, needs: tuple[Scope,
     """Judge a call again that passed the first look, by all that it needs with its body."""
     decision = verifier.judge(allow.lineage, allow.access.route, needs)
     if isinstance(decision, Allow):
-        verifier.note_use(decision)
+        _let_through(verifier, decision, call)
         return decision
     verifier.note_denied(decision, attempt_of(call))
     return refusal(decision, call.method, call.path)
+
+
+def _let_through(verifier: Verifier, allow: Allow, call: Call) -> None:
+    verifier.note_use(allow)
+    if allow.observed is not None:
+        verifier.note_observed(allow.observed, attempt_of(call))
 
 
 def attempt_of(call: Call) -> Attempt:

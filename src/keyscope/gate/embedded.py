@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from keyscope.authority.ports import Clock, Index, Store
 from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body
-from keyscope.gate.judge import Caller, Pending, Verdict
+from keyscope.gate.judge import Caller, Pending, Verdict, with_more
 from keyscope.gate.upkeep import check, record
 from keyscope.gate.writing import written_down
 from keyscope.model.body import Json
@@ -64,10 +64,13 @@ class EmbeddedJudge:
             return outcome
         if is_judged_by_body(outcome):
             return Pending(_Settling(self._verifier, self._caller, call, outcome))
-        return self._caller(outcome.lineage)
+        return self._caller(outcome)
 
-    def _caller(self, lineage: Lineage) -> Caller:
+    def _caller(self, allow: Allow) -> Caller:
         """The same lineage gives the same caller: the index hands it out as long as nothing is committed."""
+        lineage = allow.lineage
+        if allow.observed is not None:
+            return caller_of(lineage, map(str, allow.observed.missing))
         found = self._callers.get(lineage)
         if found is None:
             if len(self._callers) >= MOST_KEPT:
@@ -84,27 +87,27 @@ class EmbeddedJudge:
 class _Settling:
     """One call whose body is still to be judged."""
 
-    def __init__(self, verifier: Verifier, caller: Callable[[Lineage], Caller], call: Call, allow: Allow) -> None:
+    def __init__(self, verifier: Verifier, caller: Callable[[Allow], Caller], call: Call, allow: Allow) -> None:
         self._verifier = verifier
         self._caller = caller
         self._call = call
         self._allow = allow
 
     async def __call__(self, value: Json) -> Verdict:
-        lineage, route = self._allow.lineage, self._allow.access.route
+        route = self._allow.access.route
         if route is None:
             raise Unavailable("only a listed call depends on its body")
         outcome = admit_with(self._verifier, self._allow, self._call, route.needs_with(value))
-        return self._caller(lineage) if isinstance(outcome, Allow) else outcome
+        return self._caller(outcome) if isinstance(outcome, Allow) else outcome
 
 
-def caller_of(lineage: Lineage) -> Caller:
-    """What an application may know of a key."""
+def caller_of(lineage: Lineage, more: Iterable[str] = ()) -> Caller:
+    """What an application may know of a key. ``more`` are the scopes that are forgiven it for this call."""
     return Caller(
         key_id=lineage.key.id,
         account_id=lineage.key.account_id,
         full_access=lineage.grant is None,
-        scopes=tuple(map(str, lineage.grant or ())),
+        scopes=with_more(tuple(map(str, lineage.grant or ())), more),
         chain=lineage.chain,
     )
 

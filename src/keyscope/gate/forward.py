@@ -133,11 +133,16 @@ class ForwardAuth:
             decision = self._verifier.judge(decision.lineage, route, route.needs_unseen)
         if isinstance(decision, Allow):
             self._verifier.note_use(decision)
+            if decision.observed is not None:
+                self._verifier.note_observed(decision.observed, _attempt(method, path, scope))
             return _allowed(decision)
-        # The peer is the proxy, and who called it only the proxy knows.
-        asked = Attempt(method=method, path=path, request_id=request_id(scope["headers"]))
-        self._verifier.note_denied(decision, asked)
+        self._verifier.note_denied(decision, _attempt(method, path, scope))
         return refusal(decision, method, path)
+
+
+def _attempt(method: str, path: str, scope: Mapping[str, Any]) -> Attempt:
+    """As it is written down. The peer is the proxy, and who called it only the proxy knows."""
+    return Attempt(method=method, path=path, request_id=request_id(scope["headers"]))
 
 
 def _read(dialect: Dialect, scope: Mapping[str, Any]) -> tuple[bytes, bytes, str, bytes]:

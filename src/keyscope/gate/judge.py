@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from keyscope.model.body import Json
+from keyscope.model.operation import strongest
 from keyscope.model.scope import Grant, Scope
 from keyscope.wire.call import Call
 from keyscope.wire.problem import Answer
@@ -17,8 +18,9 @@ from keyscope.wire.problem import Answer
 class Caller(Struct, frozen=True, kw_only=True):
     """Who calls, once the call is allowed: what an application finds in ``scope["keyscope"]``. No secret is in it.
 
-    ``scopes`` are in the short form, empty with ``full_access``. ``chain`` is the key and its ancestors, nearest first;
-    the links of a derived key stand before it, last first.
+    ``scopes`` are in the short form, empty with ``full_access``; with those that this call needs and the key lacks, if
+    the call is let through because the key is observed. ``chain`` is the key and its ancestors, nearest first; before
+    it stand the links of a derived key, last first.
     """
 
     key_id: str
@@ -51,6 +53,12 @@ class Judge(Protocol):
     async def admit(self, call: Call) -> Verdict | Pending: ...
 
     async def close(self) -> None: ...
+
+
+def with_more(scopes: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    """These scopes, each at the highest level that either names."""
+    found = strongest(map(Scope.parse, (*scopes, *more)))
+    return tuple(map(str, found))
 
 
 @lru_cache(maxsize=4096)

@@ -44,9 +44,12 @@ class Judge:
             asked = attempt_of(call)
             self._verifier.note_denied(denied[1], replace(asked, method=METHOD, path=denied[0]))
             return refusal(denied[1], METHOD, denied[0])
-        for _, decision in decisions:
+        for path, decision in decisions:
             if isinstance(decision, Allow):
                 self._verifier.note_use(decision)
+                if decision.observed is not None:
+                    would_be = replace(attempt_of(call), method=METHOD, path=path)
+                    self._verifier.note_observed(decision.observed, would_be)
         return None
 
     def objection(self, token: bytes, wanted: Sequence[Want]) -> Answer | None:

@@ -37,6 +37,7 @@ CALLER = "keyscope"
 _MORE_HIDDEN = frozenset(b"proxy-authorization http2-settings x-original-path".split())
 _HIDDEN = (NEVER_INWARD | _MORE_HIDDEN) - {b"cookie", b"host", b"expect"}
 """By these a caller could claim to be another one, or to have asked for something else."""
+_ENDED = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
 _POLICY_VIOLATION = 1008
 
 
@@ -140,9 +141,14 @@ class Middleware:
             ending = message["type"] == "lifespan.shutdown"
             return message
 
+        async def told(message: Message) -> None:
+            if message["type"] in _ENDED:
+                await self._judge.close()  # before the server hears it, and ends what is still under way
+            await send(message)
+
         try:
             # An application that does not know lifespan raises; the server then goes on without it, and so does this.
-            await self.app(scope, _first(first, watched), send)
+            await self.app(scope, _first(first, watched), told)
         finally:
             if ending:
                 await self._judge.close()

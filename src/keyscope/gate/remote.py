@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from keyscope.client.answers import Answer as Said
 from keyscope.client.verifiers import AsyncVerifier
 from keyscope.errors import InsufficientScope, InvalidToken, NotInPolicy
-from keyscope.gate.judge import Caller, Pending, Verdict
+from keyscope.gate.judge import Caller, Pending, Verdict, with_more
 from keyscope.model.body import Json
 from keyscope.model.decision import Reason
 from keyscope.model.derived import is_derived
@@ -45,7 +45,7 @@ class RemoteJudge:
             key_id=said.key.id,
             account_id=said.key.account_id,
             full_access=said.key.full_access,
-            scopes=said.key.scopes,
+            scopes=with_more(said.key.scopes, said.observed_scopes),
             chain=said.chain,
         )
 

@@ -1,6 +1,8 @@
 """The judgement: ``decide`` answers Allow or Deny, with every reason, and reads nothing but its arguments.
 
-An Allow is built in one place, at the end, when nothing objected. Total, deterministic, and monotone in the grant.
+An Allow is built when nothing objected. The one objection that may be put aside is the lack of the key's own scopes,
+while the key is observed: the Allow then carries the denial that it would have been. Total, deterministic, and monotone
+in the grant.
 """
 
 from __future__ import annotations
@@ -23,13 +25,8 @@ class Reason(StrEnum):
     REVOKED = "revoked"
     NOT_IN_POLICY = "not_in_policy"
     MISSING_SCOPE = "missing_scope"
-
-
-class Allow(Struct, frozen=True, gc=False):
-    """The key may do this."""
-
-    lineage: Lineage
-    access: Access
+    NARROWED = "narrowed"
+    """Beside MISSING_SCOPE: a key of the line had the scopes before it was narrowed to what it uses."""
 
 
 class Deny(Struct, frozen=True):
@@ -46,6 +43,14 @@ class Deny(Struct, frozen=True):
         return bool(_DEAD & set(self.reasons))
 
 
+class Allow(Struct, frozen=True, gc=False):
+    """The key may do this. ``observed`` is the denial that it would be if the key were not observed."""
+
+    lineage: Lineage
+    access: Access
+    observed: Deny | None = None
+
+
 Decision: TypeAlias = Allow | Deny
 
 _STATE_REASON = {
@@ -54,6 +59,7 @@ _STATE_REASON = {
     State.REVOKED: Reason.REVOKED,
 }
 _DEAD = frozenset(_STATE_REASON.values())
+_FORGIVABLE = frozenset({Reason.MISSING_SCOPE, Reason.NARROWED})
 
 
 def decide(lineage: Lineage, access: Access) -> Decision:
@@ -71,7 +77,20 @@ def decide(lineage: Lineage, access: Access) -> Decision:
         missing = grant.missing(access.needs)
     if alive and listed and not missing:
         return Allow(lineage, access)
-    return Deny(lineage, access, _reasons(lineage, access, listed, missing), missing)
+    denied = Deny(lineage, access, _reasons(lineage, access, listed, missing), missing)
+    return Allow(lineage, access, denied) if _is_only_recorded(denied) else denied
+
+
+def strict(decision: Decision) -> Decision:
+    """The decision as it would be if no key were observed: for whoever does not record what is observed."""
+    return decision.observed or decision if isinstance(decision, Allow) else decision
+
+
+def _is_only_recorded(denied: Deny) -> bool:
+    """Never for Keyscope's own operations: what a key does to keys outlives its being observed."""
+    if not _FORGIVABLE.issuperset(denied.reasons) or denied.access.route is None or denied.access.route.is_own:
+        return False
+    return denied.lineage.forgives(denied.missing, denied.access.now_ms)
 
 
 def _reasons(lineage: Lineage, access: Access, listed: bool, missing: tuple[Scope, ...]) -> tuple[Reason, ...]:
@@ -81,4 +100,6 @@ def _reasons(lineage: Lineage, access: Access, listed: bool, missing: tuple[Scop
         reasons.append(Reason.NOT_IN_POLICY)
     if missing:
         reasons.append(Reason.MISSING_SCOPE)
+        if any(key.lost_by_narrowing(missing, access.now_ms) for key in lineage.line):
+            reasons.append(Reason.NARROWED)
     return tuple(reasons)

@@ -17,6 +17,8 @@ from keyscope.model.token import Kind
 
 NEVER_MS = 1 << 63
 """Later than every expiry that can be set (Unix milliseconds)."""
+REVERTIBLE_MS = 30 * 24 * 3600 * 1000
+"""How long after a narrowing its taking back is offered, in milliseconds."""
 REVOKED_ALONE_MS = 0
 """The end of a derived key that was revoked alone: before every time."""
 
@@ -36,6 +38,10 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     ``share`` is the store's part of what derived keys are checked with (model/derived.py), 32 bytes; None for a key
     from before there were any. ``superseded_at_ms`` is set only on a key that was found by an earlier secret of it:
     that secret's end.
+
+    Until ``observe_until_ms`` a lack of the key's own scopes is recorded and not refused, as far as ``observe_within``
+    goes (None: as far as the keys above it go). ``narrowed_from`` are the scopes before the last narrowing to what the
+    key uses, for as long as nobody has changed them since.
     """
 
     id: str
@@ -54,6 +60,10 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     share: bytes | None = None
     rotated_at_ms: int | None = None
     resumed_at_ms: int | None = None
+    observe_until_ms: int | None = None
+    observe_within: tuple[Scope, ...] | None = None
+    narrowed_at_ms: int | None = None
+    narrowed_from: tuple[Scope, ...] | None = None
     superseded_at_ms: int | None = None
 
     @property
@@ -75,6 +85,20 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
         if self.suspended_at_ms is not None:
             return State.SUSPENDED
         return State.ACTIVE
+
+    def is_observed_at(self, now_ms: int) -> bool:
+        return self.observe_until_ms is not None and now_ms < self.observe_until_ms
+
+    def is_narrowed_at(self, now_ms: int) -> bool:
+        """Whether it was narrowed not long ago, so that to take that back is still offered."""
+        return self.narrowed_at_ms is not None and now_ms < self.narrowed_at_ms + REVERTIBLE_MS
+
+    def lost_by_narrowing(self, scopes: tuple[Scope, ...], now_ms: int) -> bool:
+        """Whether it lacks some of these scopes, and had all that it lacks before it was narrowed."""
+        if self.narrowed_from is None or not self.is_narrowed_at(now_ms):
+            return False
+        lacked = _grant(self.scopes).missing(scopes)
+        return bool(lacked) and not _grant(self.narrowed_from).missing(lacked)
 
 
 class Lineage:
@@ -121,6 +145,18 @@ class Lineage:
             made.grant = self.grant.meet(grant)
         made.expires_at_ms = min(self.expires_at_ms, ends_at_ms)
         return made
+
+    def forgives(self, missing: tuple[Scope, ...], now_ms: int) -> bool:
+        """Whether the lack of these scopes is only recorded: the key is observed, and all above it covers them.
+
+        Nobody inherits this: neither the keys that it mints nor those derived from it.
+        """
+        if self.parent is None or self.derived or not self.key.is_observed_at(now_ms):
+            return False
+        within = self.key.observe_within
+        if within is not None and _grant(within).missing(missing):
+            return False
+        return self.parent.grant is None or not self.parent.grant.missing(missing)
 
     @property
     def line(self) -> tuple[Key, ...]:

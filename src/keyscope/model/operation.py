@@ -18,6 +18,9 @@ from msgspec import Struct
 from keyscope.model.body import BodyCondition, Json, JsonPath
 from keyscope.model.scope import Scope
 
+TIE = "+"
+"""Stands between the ids of operations in a true tie. No id holds it."""
+
 PARAMETER = "{}"
 """Stands for any one segment in a compiled template."""
 
@@ -39,6 +42,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Members of the reply that are live credentials."""
     transport: str = "json"
     deprecated: bool = False
+    is_own: bool = False
+    """Whether Keyscope answers it itself."""
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -73,8 +78,13 @@ class Route(Struct, frozen=True, cache_hash=True):
         return strongest((*self.needs, *(condition.needs for condition in self.conditions)))
 
     @property
+    def is_own(self) -> bool:
+        """Whether Keyscope answers it itself."""
+        return any(operation.is_own for operation in self.operations)
+
+    @property
     def id(self) -> str:
-        return "+".join(operation.id for operation in self.operations)
+        return TIE.join(operation.id for operation in self.operations)
 
 
 LIVE = Route((), (), ())

@@ -21,12 +21,13 @@ from keyscope.policy.document import PLACEHOLDER, Policy, load_own
 def with_own_operations(policy: Policy) -> Policy:
     """The policy and Keyscope's own operations. Raises ConfigurationError if the two disagree about an id or a call."""
     own = own_operations(policy.key_management)
-    present = {_key(operation) for operation in policy.operations}
-    added = [operation for operation in own if _key(operation) not in present]
+    calls = {_key(operation) for operation in _own()}
+    rows = tuple(replace(row, is_own=True) if _key(row) in calls else row for row in policy.operations)
+    added = [operation for operation in own if _key(operation) not in {_key(row) for row in rows}]
     _refuse_clashes(policy)
     return replace(
         policy,
-        operations=(*policy.operations, *added),
+        operations=(*rows, *added),
         undocumented=policy.undocumented | {operation.id for operation in added},
     )
 
@@ -45,7 +46,7 @@ def own_ids() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _own() -> tuple[Operation, ...]:
-    return load_own()
+    return tuple(replace(operation, is_own=True) for operation in load_own())
 
 
 def _governed(operation: Operation, resource: str) -> Operation:

@@ -27,8 +27,10 @@ Row = tuple[Any, ...]
 _KINDS: dict[str, Kind] = {kind.value: kind for kind in Kind}
 _LEVELS = {level.word: level for level in Level}
 _CHECKSUM_BYTES = 4
-_FIRST_FIELDS = 13
-"""In a record of the first schema, before keys could be rotated or derived from."""
+_FIELDS = 20
+_SHORTER = (13, 16)
+"""Fields in records of the first schema, before keys could be rotated or derived from, and of the second, before they
+could be observed or narrowed. What they lack is None."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -46,16 +48,23 @@ def record_of(key: Key) -> bytes:
     scopes = " ".join(map(str, key.scopes))
     what = (key.digest, key.id, key.account_id, key.kind.value, key.parent_id, key.name, key.hint, scopes)
     times = (key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
-    return _sealed((*what, *times, key.revoked_reason, key.share, key.rotated_at_ms, key.resumed_at_ms))
+    since_second = (key.revoked_reason, key.share, key.rotated_at_ms, key.resumed_at_ms)
+    since_third = (key.observe_until_ms, _words(key.observe_within), key.narrowed_at_ms, _words(key.narrowed_from))
+    return _sealed((*what, *times, *since_second, *since_third))
+
+
+def _words(scopes: tuple[Scope, ...] | None) -> str | None:
+    return " ".join(map(str, scopes)) if scopes is not None else None
 
 
 def key_of(record: bytes) -> Key:
     """The key. Raises StoreUnavailable if the record is damaged or of a kind that this version does not know."""
     fields = _opened(record)
-    if len(fields) == _FIRST_FIELDS:
-        fields += [None, None, None]
+    if len(fields) in _SHORTER:
+        fields += [None] * (_FIELDS - len(fields))
     digest, key_id, account, kind, parent, name, hint, scopes, *rest = fields
-    created, expires, suspended, revoked, reason, share, rotated, resumed = rest
+    created, expires, suspended, revoked, reason, share, rotated, resumed, *more = rest
+    observed, within, narrowed, former = more
     if kind not in _KINDS:
         raise StoreUnavailable(f"key {key_id} is of the kind {kind!r}, which this version does not know")
     return Key(
@@ -75,6 +84,10 @@ def key_of(record: bytes) -> Key:
         share=share,
         rotated_at_ms=rotated,
         resumed_at_ms=resumed,
+        observe_until_ms=observed,
+        observe_within=scopes_of(within) if within is not None else None,
+        narrowed_at_ms=narrowed,
+        narrowed_from=scopes_of(former) if former is not None else None,
     )
 
 

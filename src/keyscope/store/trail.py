@@ -6,18 +6,18 @@ Whoever writes reads the head of the chain inside its own transaction, so entrie
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
 
-from msgspec.structs import replace
+from msgspec import to_builtins
 
+from keyscope.authority.checkpoint import Checkpoint, Signer
 from keyscope.authority.trail import (
     BEGUN,
+    CHECKPOINT,
     MINUTE_MS,
-    SEALED,
     Batch,
     Entry,
     EntryPage,
@@ -28,18 +28,10 @@ from keyscope.authority.trail import (
 from keyscope.errors import StoreUnavailable
 from keyscope.store import trail_query as sql
 from keyscope.store.batch import roll_back
-from keyscope.store.trail_rows import GENESIS, chained, entry_of, record_of, sealed, use_of, use_row
+from keyscope.store.trail_chain import SEAL_AFTER_MS, Head, add_uses, head_of, last_event, last_of_kind, seal, write
+from keyscope.store.trail_prune import prune
+from keyscope.store.trail_rows import entry_of, use_of
 from keyscope.store.trouble import closing_the_gate
-
-SEAL_AFTER_MS = 5_000
-"""How long after its end a minute is sealed. Counts that come later are added, and seal it again."""
-
-
-class Head(NamedTuple):
-    """The last entry: its number and hash; 0 and zero bytes if there is none."""
-
-    number: int
-    hash: bytes
 
 
 class SqliteTrail:
@@ -62,13 +54,31 @@ class SqliteTrail:
             if head_of(connection).number == 0:
                 entry = Entry(at_ms=now_ms, kind=BEGUN, changes={"database_events": events})
                 write(connection, [entry])
+                seal(connection, now_ms, now_ms)
 
     def append(self, batch: Batch, now_ms: int) -> None:
         with self._writing() as connection:
             last = last_event(connection)
             write(connection, [entry for entry in batch.entries if entry.event is None or entry.event > last])
-            _add_uses(connection, batch.uses)
-            _seal(connection, now_ms)
+            add_uses(connection, batch.uses)
+            seal(connection, now_ms, now_ms)
+
+    def checkpoint(self, signer: Signer, now_ms: int, after_ms: int | None = None) -> Checkpoint | None:
+        with self._writing() as connection:
+            seal(connection, now_ms + MINUTE_MS + SEAL_AFTER_MS if after_ms == 0 else now_ms, now_ms)
+            head = head_of(connection)
+            if after_ms is not None and _is_signed(connection, head, now_ms - after_ms):
+                return None
+            made = signer.sign(head.number, head.hash, now_ms)
+            event = last_event(connection)
+            write(connection, [Entry(at_ms=now_ms, kind=CHECKPOINT, event=event, changes=to_builtins(made))])
+            return made
+
+    def prune(self, before_ms: int, now_ms: int) -> bool:
+        with self._writing() as connection:
+            more = prune(connection, before_ms, now_ms)
+            seal(connection, now_ms, now_ms)
+            return more
 
     def entries(self, query: EntryQuery) -> EntryPage:
         statement, parameters = sql.search(query)
@@ -116,51 +126,10 @@ class SqliteTrail:
                     yield connection
 
 
-def head_of(connection: sqlite3.Connection) -> Head:
-    row = connection.execute("SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1").fetchone()
-    return Head(*row) if row is not None else Head(0, GENESIS)
-
-
-def last_event(connection: sqlite3.Connection) -> int:
-    row = connection.execute(sql.LAST_EVENT).fetchone()
-    return row[0] if row is not None else 0
-
-
-def write(connection: sqlite3.Connection, entries: Iterable[Entry]) -> Head:
-    """Chain the entries to what is there, inside the caller's transaction. Returns the new head."""
-    number, last = head_of(connection)
-    for entry in entries:
-        number += 1
-        record = record_of(replace(entry, number=number))
-        last = chained(last, record)
-        row = (number, record.decode(), last)
-        connection.execute("INSERT INTO entries (number, record, hash) VALUES (?, ?, ?)", row)
-    return Head(number, last)
-
-
-def _add_uses(connection: sqlite3.Connection, uses: Iterable[UseCount]) -> None:
-    rows = [use_row(count) for count in uses]
-    connection.executemany(sql.ADD_USE, rows)
-    minutes = {(row[0],) for row in rows}
-    connection.executemany("INSERT OR IGNORE INTO unsealed VALUES (?)", sorted(minutes))
-
-
-def _seal(connection: sqlite3.Connection, now_ms: int) -> None:
-    over = connection.execute(
-        "SELECT minute_ms FROM unsealed WHERE minute_ms <= ? ORDER BY 1", (now_ms - MINUTE_MS - SEAL_AFTER_MS,)
-    ).fetchall()
-    seal(connection, [minute_ms for (minute_ms,) in over], now_ms)
-
-
-def seal(connection: sqlite3.Connection, minutes: Iterable[int], now_ms: int) -> None:
-    """Seal the counts of these minutes, inside the caller's transaction."""
-    for minute_ms in minutes:
-        changes: dict[str, Any] = {
-            "minute_ms": minute_ms,
-            **sealed(connection.execute(sql.ROWS_OF_MINUTE, (minute_ms,))),
-        }
-        write(connection, [Entry(at_ms=now_ms, kind=SEALED, changes=changes)])
-        connection.execute("DELETE FROM unsealed WHERE minute_ms = ?", (minute_ms,))
+def _is_signed(connection: sqlite3.Connection, head: Head, since_ms: int) -> bool:
+    """Whether nothing came after the last checkpoint, or that was made since the time."""
+    last = last_of_kind(connection, CHECKPOINT)
+    return last is not None and (last.number == head.number or last.at_ms > since_ms)
 
 
 def not_in_place(path: Path) -> StoreUnavailable:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from keyscope.store import migrate
@@ -41,6 +43,18 @@ def open_trail(path: Path) -> SqliteTrail:
             connection.close()
             raise
     return SqliteTrail(connection, lambda: _connect(path, "ro"), check)
+
+
+@contextmanager
+def reading_trail(path: Path) -> Iterator[sqlite3.Connection]:
+    """One view of the trail in this file, which is left as it is. Raises ConfigurationError if there is none."""
+    if not path.exists():
+        raise unusable(f"There is no audit trail at {path}. Name the database that it belongs to.")
+    with opening(path), closing(_connect(path, "ro")) as connection:
+        migrate.check_ours(connection, path, len(migrate.steps("trail_migrations")), APPLICATION_ID)
+        connection.execute("BEGIN")
+        connection.execute("SELECT number FROM entries LIMIT 1").fetchone()  # from here on it is one view
+        yield connection
 
 
 def memory_trail() -> SqliteTrail:

@@ -11,6 +11,16 @@ ROWS_OF_MINUTE = (
     " WHERE minute_ms = ? ORDER BY key_id, operation, needs"
 )
 LAST_EVENT = "SELECT event FROM entries WHERE event IS NOT NULL ORDER BY number DESC LIMIT 1"
+LAST_OF_KIND = "SELECT record FROM entries WHERE kind = ? ORDER BY number DESC LIMIT 1"
+LAST_CHECKPOINT_BEFORE = (
+    "SELECT number, at_ms FROM entries WHERE kind = 'trail.checkpoint' AND at_ms < ? ORDER BY number DESC LIMIT 1"
+)
+DROP_ENTRIES = "DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE number <= ? ORDER BY 1 LIMIT ?)"
+OLD_MINUTES = "SELECT DISTINCT minute_ms FROM uses WHERE minute_ms < ? ORDER BY 1 LIMIT ?"
+NOT_FOUND_BY_KEY = (
+    "SELECT 1 FROM entries, json_each(record, '$.chain') WHERE NOT EXISTS"
+    " (SELECT 1 FROM entry_keys WHERE key_id = value AND entry_keys.number = entries.number) LIMIT 1"
+)
 ADD_USE = (
     "INSERT INTO uses VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (minute_ms, key_id, operation, needs) DO UPDATE SET calls = calls + excluded.calls"
@@ -23,6 +33,7 @@ _SUMS = (
     ", key_id, operation, needs, account_id, sum(calls) FROM uses"
     " WHERE account_id = :account_id AND minute_ms >= :since_ms AND minute_ms < :until_ms"
 )
+_ORDER = " ORDER BY start, key_id, operation, needs LIMIT :limit OFFSET :skip"
 _OF_KEYS = " AND key_id IN (SELECT value FROM json_each(:key_ids))"
 
 _CONDITIONS = {
@@ -58,13 +69,15 @@ def sums(query: UseQuery) -> tuple[str, dict[str, object]]:
     """A statement with rows for trail_rows.use_of, and its parameters."""
     start, by = (_WHOLE_TIME, "") if query.step_ms is None else (_BY_STEP, ", start")
     keys = _OF_KEYS if query.key_ids is not None else ""
-    statement = f"{start}{_SUMS}{keys} GROUP BY key_id, operation, needs{by} ORDER BY start, key_id, operation, needs"
+    statement = f"{start}{_SUMS}{keys} GROUP BY key_id, operation, needs{by}{_ORDER}"
     return statement, {
         "account_id": query.account_id,
         "since_ms": query.since_ms,
         "until_ms": query.until_ms if query.until_ms is not None else 1 << 62,
         "step_ms": query.step_ms,
         "key_ids": _listed(query.key_ids or ()),
+        "limit": query.limit if query.limit is not None else -1,
+        "skip": query.skip,
     }
 
 

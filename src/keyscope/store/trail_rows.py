@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -37,6 +38,12 @@ def entry_of(record: str) -> Entry:
 def chained(previous: bytes, record: bytes) -> bytes:
     """The hash of an entry: SHA-256 over the hash before it and the record."""
     return sha256(previous + record).digest()
+
+
+def exported(connection: sqlite3.Connection, after: int) -> Iterator[tuple[int, str]]:
+    """Every entry after a number, oldest first, as its record with its hash as one more member."""
+    rows = connection.execute("SELECT number, record, hash FROM entries WHERE number > ? ORDER BY number", (after,))
+    return ((number, f'{record[:-1]},"hash":"{hash_.hex()}"}}') for number, record, hash_ in rows)
 
 
 def use_row(count: UseCount) -> Row:

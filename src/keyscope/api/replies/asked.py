@@ -23,12 +23,16 @@ class Me(Reply):
 
 
 class Explained(Reply):
-    """A decision in words, the same as in a 403."""
+    """A decision in words, the same as in a 403.
+
+    ``observed_scopes`` are those that the key lacks for a call that is let through because the key is observed.
+    """
 
     allowed: bool
     operation: str | None
     needs: list[str]
     missing_scopes: list[str]
+    observed_scopes: list[str]
     reasons: list[str]
     message: str
     next: list[str]
@@ -39,7 +43,8 @@ class Verified(Reply):
 
     ``chain`` has the key's id and its ancestors', nearest first, before them the links of a derived key, last first: a
     change of one of these may change the answer, which is that of ``now_ms``. ``judged_by_body`` says whether the
-    scopes depend on the body of the call.
+    scopes depend on the body of the call. ``observed_scopes`` are those that the key lacks for a call that is let
+    through because the key is observed: such an answer is for one call and must not be kept.
     """
 
     valid: bool
@@ -50,6 +55,7 @@ class Verified(Reply):
     judged_by_body: bool
     reasons: list[str]
     missing_scopes: list[str]
+    observed_scopes: list[str]
     message: str
     next: list[str]
     now_ms: int

@@ -54,10 +54,17 @@ class ApiKeyView(KeyView):
 
 
 class RestrictedKeyView(KeyView):
-    """``scopes`` are the key's own; ``effective_scopes`` what its ancestors leave of them."""
+    """``scopes`` are the key's own; ``effective_scopes`` what its ancestors leave of them.
+
+    ``narrowed_from`` are the scopes before the last narrowing, which a revert gives back; null if there is none to take
+    back. Until ``observe_until_ms`` a lack of own scopes is recorded and not refused.
+    """
 
     scopes: list[ScopeView]
     effective_scopes: list[ScopeView]
+    observe_until_ms: int | None
+    narrowed_at_ms: int | None
+    narrowed_from: list[ScopeView] | None
 
 
 class ApiKeyList(Reply):
@@ -144,6 +151,9 @@ def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
     if not key.is_standard:
         view["scopes"] = scope_views(key.scopes)
         view["effective_scopes"] = scope_views(lineage.grant.scopes() if lineage.grant is not None else ())
+        view["observe_until_ms"] = key.observe_until_ms if key.is_observed_at(now_ms) else None
+        view["narrowed_at_ms"] = key.narrowed_at_ms
+        view["narrowed_from"] = scope_views(key.narrowed_from) if key.narrowed_from is not None else None
     return view
 
 

@@ -15,7 +15,7 @@ from typing import IO
 from keyscope.authority.ports import Reader
 from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, MissingCredential, Unavailable
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.gate.haproxy.entries import is_alive, line, name_of
+from keyscope.gate.haproxy.entries import is_judged_alone, line, name_of
 from keyscope.gate.haproxy.routes import rows
 from keyscope.model.operation import Table
 from keyscope.model.scope import Level, Scope
@@ -61,7 +61,7 @@ def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> int:
     number = reader.last_number()
     with _new(directory / KEYS) as keys, _new(directory / ASK) as ask:
         for lineage in reader.lineages():
-            if is_alive(lineage, now_ms):
+            if is_judged_alone(lineage, now_ms):
                 keys.write(f"{name_of(lineage.key.digest)} {line(lineage, bits)}\n")
             else:
                 ask.write(f"{name_of(lineage.key.digest)} 1\n")

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from keyscope.authority.ports import Reader, StoredEvent
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.gate.haproxy.entries import is_alive, line, name_of
+from keyscope.gate.haproxy.entries import is_judged_alone, line, name_of
 from keyscope.model.event import EventKind
 
 MOST_ASKED = 10_000
@@ -62,7 +62,7 @@ def _minted(reader: Reader, events: Iterable[StoredEvent], bits: Bits, now_ms: i
         if lineage is None:
             continue
         name = name_of(lineage.key.digest)
-        if is_alive(lineage, now_ms):
+        if is_judged_alone(lineage, now_ms):
             keys.append(f"{name} {line(lineage, bits)}")
         else:
             asked.add(name)

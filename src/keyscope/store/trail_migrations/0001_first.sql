@@ -38,6 +38,13 @@ BEGIN
     UNION SELECT json_extract(new.record, '$.key_id'), new.number WHERE json_extract(new.record, '$.key_id') IS NOT NULL;
 END;
 
+CREATE TRIGGER dropped_entries_are_not_found BEFORE DELETE ON entries
+BEGIN
+    DELETE FROM entry_keys WHERE number = old.number AND key_id IN (
+        SELECT value FROM json_each(old.record, '$.chain') UNION SELECT json_extract(old.record, '$.key_id')
+    );
+END;
+
 -- operation: empty for none. needs: scopes in the short form, sorted, with a space between.
 CREATE TABLE uses (
     minute_ms INTEGER NOT NULL,
