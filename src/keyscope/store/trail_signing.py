@@ -31,6 +31,11 @@ def signer_beside(trail: Path) -> Signer:
         ) from error
 
 
+def had_trail(trail: Path) -> bool:
+    """Whether files beside the trail tell that there was one."""
+    return _key_beside(trail).exists() or _checkpoint_beside(trail).exists()
+
+
 def known_key(trail: Path) -> str | None:
     """The public key beside the trail, None if there is none. Makes nothing. Raises ConfigurationError."""
     return signer_beside(trail).key if _key_beside(trail).exists() else None
