@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from keyscope import __version__, errors
 from keyscope.api.audit import AuditRoutes
 from keyscope.api.authzen import AccessRoutes
+from keyscope.api.blast import BlastRoutes
 from keyscope.api.caller import ADMITTED, Answered, Desk, call_of, note_forbidden
 from keyscope.api.changes import ChangeRoutes
 from keyscope.api.documented import BODY_MODELS
@@ -75,6 +76,8 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(KeyRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(LifeRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
     app.include_router(LifeRoutes(desk, Kind.STANDARD, API_KEYS).router)
+    app.include_router(BlastRoutes(desk, Kind.RESTRICTED, RESTRICTED_KEYS).router)
+    app.include_router(BlastRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(TighteningRoutes(desk, RESTRICTED_KEYS).router)
     app.include_router(EndingRoutes(desk).router)
     app.include_router(RuleRoutes(desk).router)

@@ -10,6 +10,7 @@ from keyscope import __version__
 from keyscope.cli.ask import can, me
 from keyscope.cli.attenuate import attenuate
 from keyscope.cli.audit import audit, usage
+from keyscope.cli.blast import blast
 from keyscope.cli.changes import changes
 from keyscope.cli.completion import completion
 from keyscope.cli.doctor import doctor
@@ -56,7 +57,7 @@ policy.add_command(draft_mcp)
 keys.add_command(usage)
 for command in (verify, checkpoint, export_trail):
     audit.add_command(command)
-for command in (observe, narrow, revert):
+for command in (blast, observe, narrow, revert):
     keys.add_command(command)
 
 

@@ -18,6 +18,9 @@ from msgspec import Struct
 from keyscope.model.body import BodyCondition, Json, JsonPath
 from keyscope.model.scope import Scope
 
+TIE = "+"
+"""Stands between the ids of operations in a true tie. No id holds it."""
+
 PARAMETER = "{}"
 """Stands for any one segment in a compiled template."""
 
@@ -81,7 +84,7 @@ class Route(Struct, frozen=True, cache_hash=True):
 
     @property
     def id(self) -> str:
-        return "+".join(operation.id for operation in self.operations)
+        return TIE.join(operation.id for operation in self.operations)
 
 
 LIVE = Route((), (), ())

@@ -15,6 +15,7 @@ from msgspec import Struct
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.operation import Operation, Table
 from keyscope.policy.advice import Caution, Preset, read_cautions, read_presets
+from keyscope.policy.handed import CredentialKind, read_credential_kinds
 from keyscope.policy.rows import Names, read_operations
 from keyscope.policy.source import Document, Place, near
 from keyscope.policy.tools import read_tools
@@ -27,7 +28,7 @@ _BUILTIN = files("keyscope.policy") / "builtin"
 _OWN = "keyscope"
 _REQUIRED = ("policy", "title", "resource_types")
 _ROWS = ("operations", "mcp")
-_OPTIONAL = ("key_management", "presets", "cautions")
+_OPTIONAL = ("key_management", "presets", "cautions", "credential_kinds")
 
 
 class ResourceType(Struct, frozen=True):
@@ -54,6 +55,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     undocumented_members: frozenset[str] = frozenset()
     presets: tuple[Preset, ...] = ()
     cautions: tuple[Caution, ...] = ()
+    credential_kinds: tuple[CredentialKind, ...] = ()
 
     @property
     def resource_names(self) -> tuple[str, ...]:
@@ -102,6 +104,7 @@ def parse(text: str, where: str, *, own: bool = False) -> Policy:
         undocumented_members=rows.undocumented_members,
         presets=read_presets(top.get("presets"), names),
         cautions=read_cautions(top.get("cautions"), names),
+        credential_kinds=read_credential_kinds(top.get("credential_kinds")),
     )
     document.settle()
     return policy

@@ -45,13 +45,13 @@ def tree_view(tree: Tree, now_ms: int) -> dict[str, object]:
     return {
         "root": key_view(tree.root, now_ms),
         "ancestors": list(tree.ancestors),
-        "descendants": [_node_view(node, now_ms) for node in tree.nodes],
+        "descendants": [node_view(node, now_ms) for node in tree.nodes],
         "has_more": tree.has_more,
         "total_count": tree.total,
     }
 
 
-def _node_view(node: Node, now_ms: int) -> dict[str, object]:
+def node_view(node: Node, now_ms: int) -> dict[str, object]:
     lineage = node.lineage
     key = lineage.key
     return {
