@@ -46,7 +46,8 @@ def keep(trail: Path, checkpoint: Checkpoint) -> None:
     path = _checkpoint_beside(trail)
     part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        part.write_bytes(msgspec.json.encode(checkpoint) + b"\n")
+        with open(part, "wb", opener=_private) as file:
+            file.write(msgspec.json.encode(checkpoint) + b"\n")
         part.replace(path)
     except OSError as error:
         raise StoreUnavailable(f"the checkpoint {path} cannot be written: {error.strerror}") from error
@@ -72,6 +73,10 @@ def _key_beside(trail: Path) -> Path:
 
 def _checkpoint_beside(trail: Path) -> Path:
     return trail.with_name(trail.name + ".checkpoint")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _make(path: Path) -> None:
