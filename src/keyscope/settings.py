@@ -26,6 +26,9 @@ Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSCOPE_"
 
+FOR_COMMANDS = (f"{PREFIX}URL", f"{PREFIX}API_KEY")
+"""What the commands that talk to a server read. They stand in the same environment and are no misspelt settings."""
+
 GITHUB_URL = "https://api.github.com/meta/public_keys/secret_scanning"
 GITHUB_KEYS = "--leaks-github-keys"
 
@@ -313,7 +316,7 @@ def _misspelt(environment: Mapping[str, str]) -> list[Fault]:
     faults = []
     for name in environment:
         near = get_close_matches(name, known, n=1, cutoff=0.85)
-        if name.startswith(PREFIX) and name not in known and near:
+        if name.startswith(PREFIX) and name not in (*known, *FOR_COMMANDS) and near:
             faults.append(Fault(name, f"there is no such setting; did you mean {near[0]}?"))
     return faults
 
