@@ -36,12 +36,18 @@ from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.shared import SharedCounts
 from keyscope.gate.timed import timed
+from keyscope.gate.traces import Traces
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
 from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
+from keyscope.webhooks.delivering import Deliverer
+from keyscope.webhooks.delivering import Limits as DeliveryLimits
+from keyscope.webhooks.making import Making
+from keyscope.webhooks.managing import Webhooks
+from keyscope.webhooks.opening import kept_for
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.own import is_own
@@ -69,6 +75,8 @@ class Application:
         self._settings = settings
         self._store = store
         self._recording = recording
+        self.traces: Traces | None = None
+        """Where calls are traced, if they are to be."""
         self._meter = Meter()
         self.counts = SharedCounts(self._meter)
         if recording is not None:
@@ -87,7 +95,17 @@ class Application:
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
         self.feed = Feed(store, self.index, clock)
-        self.meters = Meters(store, clock, self.counts, recording, self.verifier)
+        self.webhooks = kept_for(settings.database, entropy)
+        outbox, sealer = self.webhooks.outbox, self.webhooks.sealer
+        self.deliverer = Deliverer(
+            Making(store, outbox, clock, int(settings.webhook_expiring_s * 1000)),
+            outbox,
+            sealer,
+            clock,
+            DeliveryLimits(settings.webhook_targets, int(settings.webhook_wait_s * 1000), settings.webhook_tries),
+            self._meter,
+        )
+        self.meters = Meters(store, clock, self.counts, recording, self.verifier, self.webhooks.outbox)
         limits = settings.limits
         desk = Desk(
             verifier=self.verifier,
@@ -109,6 +127,7 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             check=self.check,
             meters=self.meters,
+            webhooks=Webhooks(store, outbox, sealer, clock, entropy, settings.webhook_targets),
             metrics_peers=settings.metrics_peers,
         )
         reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)
@@ -120,6 +139,12 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or handshake. Every ASGI scope type is covered; an unknown one gets no answer."""
+        if self.traces is not None:
+            await self.traces.around(self._answer, scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -26,8 +27,10 @@ from keyscope.authority.verify import Verifier
 from keyscope.behind import PeerFromEngine
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
+from keyscope.gate.otlp import exported
 from keyscope.gate.shared import told
-from keyscope.gate.upkeep import record
+from keyscope.gate.traces import Traces, watch
+from keyscope.gate.upkeep import FirstUses, record
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.writing import written_down
 from keyscope.policy.check import require_sound
@@ -40,6 +43,7 @@ from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
+from keyscope.webhooks.delivering import delivering
 from keyscope.wire.asgi import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -103,6 +107,9 @@ async def serve(
                 application.meters.following = _followers(store)
                 application.counts.folder = counts
                 await stack.enter_async_context(told(application.counts))
+                await stack.enter_async_context(_traced(settings, application))
+                stack.callback(application.webhooks.outbox.close)
+                await stack.enter_async_context(delivering(application.deliverer, application.webhooks.lock))
             if settings.envoy_grpc is not None and isinstance(application, Application):
                 from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
 
@@ -116,6 +123,19 @@ def _followed(database: str) -> Store:
     """The store, whose changes wait for the gates that keep a copy."""
     store = open_store(database)
     return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
+
+
+@contextlib.asynccontextmanager
+async def _traced(settings: Settings, application: Application) -> AsyncIterator[None]:
+    """Trace what the application answers, if a setting or OpenTelemetry's own variable names a collector."""
+    collector = settings.otlp_endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not collector:
+        yield
+        return
+    application.traces = Traces()
+    watch(application.verifier)
+    async with exported(application.traces, collector):
+        yield
 
 
 def _followers(store: Store) -> Callable[[], int]:
@@ -173,7 +193,7 @@ async def _run_server(
     finally:
         for task in background:
             task.cancel()
-        await record(application.verifier, store)
+        await record(application.verifier, store, _first_uses(application))
 
 
 async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Served) -> None:
@@ -257,7 +277,11 @@ async def _suspend_idle(store: Store) -> None:
 async def _record_uses(application: Served, store: Store) -> None:
     while True:
         await asyncio.sleep(RECORD_EVERY_S)
-        await record(application.verifier, store)
+        await record(application.verifier, store, _first_uses(application))
+
+
+def _first_uses(application: Served) -> FirstUses | None:
+    return application.webhooks.outbox.note_first_uses if isinstance(application, Application) else None
 
 
 def start_logging(level: str) -> None:
