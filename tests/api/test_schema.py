@@ -53,6 +53,8 @@ OPERATIONS = [
     "POST /keyscope/verify",
     "GET /keyscope/changes",
     "GET /keyscope/metrics",
+    "GET /keyscope/audit",
+    "GET /keyscope/usage",
     "POST /keyscope/introspect",
     "POST /keyscope/oauth/revoke",
     "POST /keyscope/access/v1/evaluation",
