@@ -39,6 +39,7 @@ OPERATIONS = [
         )
     ),
     *(f"POST /v1/restricted_keys/{{key_id}}/{verb}" for verb in ("observe", "narrow", "revert")),
+    "GET /v1/restricted_keys/{key_id}/suggestion",
     "POST /keyscope/panic",
     "POST /keyscope/leaks",
     "POST /keyscope/leaks/github",
@@ -52,6 +53,8 @@ OPERATIONS = [
     "GET /keyscope/operations",
     "POST /keyscope/verify",
     "GET /keyscope/changes",
+    "GET /keyscope/audit",
+    "GET /keyscope/usage",
     "GET /keyscope/metrics",
     "GET /keyscope/audit",
     "GET /keyscope/usage",

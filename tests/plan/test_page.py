@@ -19,10 +19,13 @@ def test_the_pages_commands_run(live: Live, tmp_path: Path) -> None:
         "KEYSCOPE_URL": live.url,
         "KEYSCOPE_API_KEY": live.first,
     }
-    for block in BLOCKS:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "".join(BLOCKS)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
     assert BLOCKS

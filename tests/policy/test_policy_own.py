@@ -23,6 +23,7 @@ MANAGEMENT = {
     "revokeAPIKey": ("POST /v1/apikeys/{id}/revoke", "account:write"),
     "readMetrics": ("GET /keyscope/metrics", "account:read"),
     "observeRestrictedKey": ("POST /v1/restricted_keys/{id}/observe", "account:write"),
+    "suggestScopes": ("GET /v1/restricted_keys/{id}/suggestion", "account:read"),
     "narrowRestrictedKey": ("POST /v1/restricted_keys/{id}/narrow", "account:write"),
     "revertRestrictedKey": ("POST /v1/restricted_keys/{id}/revert", "account:write"),
     "undeleteRestrictedKey": ("POST /v1/restricted_keys/{id}/undelete", "account:write"),

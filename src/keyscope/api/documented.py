@@ -59,6 +59,10 @@ TREE_PARAMETERS = [
     parameter("starting_after", "The id of the last key of the page before.", _TEXT),
 ]
 
+SUGGESTION_PARAMETERS = [
+    parameter("since_ms", "The calls since then, Unix milliseconds; of the last 30 days if left out.", _MS),
+]
+
 LIST_PARAMETERS = [
     parameter("limit", "How many, 1 to 5000.", {"type": "integer", "minimum": 1, "maximum": 5000, "default": 20}),
     parameter("starting_after", "The id of the last key of the page before.", _TEXT),

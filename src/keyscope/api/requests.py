@@ -182,9 +182,10 @@ class ObserveKey(_Strict):
 
 
 class NarrowKey(_Strict):
-    """All scopes that the key is left with, each one that it has."""
+    """All scopes that the key is left with, each one that it has; with ``may_add`` also others, as in an update."""
 
     scopes: Scopes
+    may_add: bool = False
 
 
 class RotateKey(_Strict):

@@ -47,18 +47,24 @@ class Tightening:
 
         return self._store.write(work)
 
-    def narrow(self, caller: Lineage, key_id: str, scopes: tuple[Scope, ...], origin: Origin) -> Detail:
+    def narrow(
+        self, caller: Lineage, key_id: str, scopes: tuple[Scope, ...], origin: Origin, *, may_add: bool = False
+    ) -> Detail:
         """Leave the key no more than these scopes, which are within those that it has, and remember the former ones.
 
-        Raises NotFound, OutsideTree, BadRequest, and ExceedsParent for scopes that the key does not have.
+        With ``may_add`` they may also hold what it was let through to while it was observed, as far as an update goes
+        (law 2). Raises NotFound, OutsideTree, BadRequest, RuleViolation, and ExceedsParent for scopes beyond that.
         """
 
         def work(writer: Writer) -> Detail:
             now_ms = self._clock.now_ms()
             target, actor = find_both(writer, caller, Kind.RESTRICTED, key_id, now_ms)
             check_changeable(target, now_ms)
-            _check_narrower(target.key, scopes)
-            check_scopes(scopes, actor)
+            if may_add:
+                _check_update(actor, target, writer, Change(scopes=scopes))
+            else:
+                _check_narrower(target.key, scopes)
+                check_scopes(scopes, actor)
             if Grant(scopes) == Grant(target.key.scopes):
                 return detail_of(writer, target.key)
             changed = replace(target.key, scopes=scopes, narrowed_at_ms=now_ms, narrowed_from=target.key.scopes)
@@ -78,9 +84,7 @@ class Tightening:
             actor = acting_standard(writer, caller, now_ms)
             target = find(writer, actor.key.account_id, Kind.RESTRICTED, key_id)
             check_changeable(target, now_ms)
-            change = Change(scopes=_former(target.key))
-            check_bounds(actor, target, writer, change)
-            check_rules(writer, target.key, change)
+            _check_update(actor, target, writer, Change(scopes=_former(target.key)))
             changed = replace(target.key, scopes=_former(target.key), narrowed_at_ms=None, narrowed_from=None)
             return _keep(writer, target.key, changed, origin, now_ms, reverted=True)
 
@@ -104,6 +108,11 @@ def _most(reader: Reader, key: Key) -> tuple[Scope, ...] | None:
     """What the account's rules let a restricted key have; None for anything."""
     allowed = from_json(reader.rules(key.account_id)).allowed_scopes
     return None if allowed is None else tuple(map(Scope.parse, allowed))
+
+
+def _check_update(actor: Lineage, target: Lineage, reader: Reader, change: Change) -> None:
+    check_bounds(actor, target, reader, change)
+    check_rules(reader, target.key, change)
 
 
 def _check_narrower(key: Key, scopes: tuple[Scope, ...]) -> None:

@@ -27,7 +27,7 @@ from keyscope.cli.policy import policy
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
-from keyscope.cli.tightening import narrow, observe, revert
+from keyscope.cli.tightening import narrow, observe, revert, suggest
 from keyscope.cli.trail import checkpoint, export_trail, verify
 from keyscope.errors import KeyscopeError
 
@@ -57,7 +57,7 @@ policy.add_command(draft_mcp)
 keys.add_command(usage)
 for command in (verify, checkpoint, export_trail):
     audit.add_command(command)
-for command in (blast, observe, narrow, revert):
+for command in (blast, observe, suggest, narrow, revert):
     keys.add_command(command)
 
 
