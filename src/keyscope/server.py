@@ -98,6 +98,7 @@ async def serve(
             recording = stack.enter_context(_recording(settings, store))
             application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream, recording)
             stack.callback(application.index.close)
+            stack.push_async_callback(record, application.verifier, store)  # the last uses, once they are written down
             await stack.enter_async_context(written_down(application.verifier, recording))
             if isinstance(application, Application):
                 application.meters.following = _followers(store)
@@ -173,7 +174,6 @@ async def _run_server(
     finally:
         for task in background:
             task.cancel()
-        await record(application.verifier, store)
 
 
 async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Served) -> None:

@@ -29,6 +29,9 @@ PREFIX = "KEYSCOPE_"
 GITHUB_URL = "https://api.github.com/meta/public_keys/secret_scanning"
 GITHUB_KEYS = "--leaks-github-keys"
 
+OF_CLIENTS = (PREFIX + "URL", PREFIX + "API_KEY")
+"""What the other commands read. A shell in which they are set may start a server."""
+
 BUILT_IN, HAPROXY = "builtin", "haproxy"
 """The engines."""
 
@@ -313,7 +316,7 @@ def _misspelt(environment: Mapping[str, str]) -> list[Fault]:
     faults = []
     for name in environment:
         near = get_close_matches(name, known, n=1, cutoff=0.85)
-        if name.startswith(PREFIX) and name not in known and near:
+        if name.startswith(PREFIX) and name not in (*known, *OF_CLIENTS) and near:
             faults.append(Fault(name, f"there is no such setting; did you mean {near[0]}?"))
     return faults
 
