@@ -42,6 +42,11 @@ from keyscope.gate.websocket import WebSocketGate
 from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
+from keyscope.webhooks.delivering import Deliverer
+from keyscope.webhooks.delivering import Limits as DeliveryLimits
+from keyscope.webhooks.making import Making
+from keyscope.webhooks.managing import Webhooks
+from keyscope.webhooks.opening import kept_for
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.own import is_own
@@ -87,7 +92,17 @@ class Application:
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
         self.feed = Feed(store, self.index, clock)
-        self.meters = Meters(store, clock, self.counts, recording, self.verifier)
+        self.webhooks = kept_for(settings.database, entropy)
+        outbox, sealer = self.webhooks.outbox, self.webhooks.sealer
+        self.deliverer = Deliverer(
+            Making(store, outbox, clock, int(settings.webhook_expiring_s * 1000)),
+            outbox,
+            sealer,
+            clock,
+            DeliveryLimits(settings.webhook_targets, int(settings.webhook_wait_s * 1000), settings.webhook_tries),
+            self._meter,
+        )
+        self.meters = Meters(store, clock, self.counts, recording, self.verifier, self.webhooks.outbox)
         limits = settings.limits
         desk = Desk(
             verifier=self.verifier,
@@ -109,6 +124,7 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             check=self.check,
             meters=self.meters,
+            webhooks=Webhooks(store, outbox, sealer, clock, entropy, settings.webhook_targets),
             metrics_peers=settings.metrics_peers,
         )
         reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)

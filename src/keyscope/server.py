@@ -27,7 +27,7 @@ from keyscope.behind import PeerFromEngine
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
 from keyscope.gate.shared import told
-from keyscope.gate.upkeep import record
+from keyscope.gate.upkeep import FirstUses, record
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.writing import written_down
 from keyscope.policy.check import require_sound
@@ -40,6 +40,7 @@ from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
+from keyscope.webhooks.delivering import delivering
 from keyscope.wire.asgi import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,8 @@ async def serve(
                 application.meters.following = _followers(store)
                 application.counts.folder = counts
                 await stack.enter_async_context(told(application.counts))
+                stack.callback(application.webhooks.outbox.close)
+                await stack.enter_async_context(delivering(application.deliverer, application.webhooks.lock))
             if settings.envoy_grpc is not None and isinstance(application, Application):
                 from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
 
@@ -173,7 +176,7 @@ async def _run_server(
     finally:
         for task in background:
             task.cancel()
-        await record(application.verifier, store)
+        await record(application.verifier, store, _first_uses(application))
 
 
 async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Served) -> None:
@@ -257,7 +260,11 @@ async def _suspend_idle(store: Store) -> None:
 async def _record_uses(application: Served, store: Store) -> None:
     while True:
         await asyncio.sleep(RECORD_EVERY_S)
-        await record(application.verifier, store)
+        await record(application.verifier, store, _first_uses(application))
+
+
+def _first_uses(application: Served) -> FirstUses | None:
+    return application.webhooks.outbox.note_first_uses if isinstance(application, Application) else None
 
 
 def start_logging(level: str) -> None:

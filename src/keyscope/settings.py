@@ -21,10 +21,14 @@ from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind, parse_token
+from keyscope.webhooks.address import PRIVATE, PUBLIC
 
 Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSCOPE_"
+
+FOR_COMMANDS = (f"{PREFIX}URL", f"{PREFIX}API_KEY")
+"""What the commands that talk to a server read. They stand in the same environment and are no misspelt settings."""
 
 GITHUB_URL = "https://api.github.com/meta/public_keys/secret_scanning"
 GITHUB_KEYS = "--leaks-github-keys"
@@ -74,6 +78,10 @@ class Settings(Struct, frozen=True):
     workers: int
     forward_auth_peers: tuple[Network, ...]
     metrics_peers: tuple[Network, ...]
+    webhook_targets: str
+    webhook_wait_s: float
+    webhook_tries: int
+    webhook_expiring_s: float
     envoy_grpc: Address | None
     max_header_bytes: int
     max_body_bytes: int
@@ -246,6 +254,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
     Setting("metrics_peers", "127.0.0.0/8,::1", _networks, "Peers that read the metrics without a key."),
+    Setting("webhook_targets", PUBLIC, _one_of(PUBLIC, PRIVATE), "Where webhooks may go: public addresses, or all."),
+    Setting("webhook_wait_s", "5", _seconds(0.05, 3600), "Wait after a webhook's first try, then ever longer."),
+    Setting("webhook_tries", "10", _whole(1, 20), "Tries of a webhook until it is given up."),
+    Setting(
+        "webhook_expiring_s", "86400", _seconds(1, 31_536_000), "How long before its end a key is called expiring."
+    ),
     Setting("envoy_grpc", "", _address, "Address to answer Envoy on over gRPC, like 127.0.0.1:8701. None: it is off."),
     Setting("max_header_bytes", "16384", _whole(1024, 65536), "Largest request head, in bytes."),
     Setting("max_body_bytes", "1048576", _whole(1024, 64 << 20), "Largest body that Keyscope itself reads, in bytes."),
@@ -313,7 +327,7 @@ def _misspelt(environment: Mapping[str, str]) -> list[Fault]:
     faults = []
     for name in environment:
         near = get_close_matches(name, known, n=1, cutoff=0.85)
-        if name.startswith(PREFIX) and name not in known and near:
+        if name.startswith(PREFIX) and name not in (*known, *FOR_COMMANDS) and near:
             faults.append(Fault(name, f"there is no such setting; did you mean {near[0]}?"))
     return faults
 

@@ -51,6 +51,12 @@ def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_the_other_commands_read_is_no_misspelt_setting(new_directory: Callable[[], Path]) -> None:
+    environment = {"KEYSCOPE_API_KEY": "ak_of_another_terminal", "KEYSCOPE_URL": "http://127.0.0.1:1"}
+    with Live(new_directory(), environment=environment) as live:
+        assert live.call("GET", "/keyscope/me").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("database", "sentence"),
     [

@@ -76,7 +76,7 @@ class Forest:
     def pages(self) -> list[str]:
         """Every page of the console, below it."""
         team, old, paused = self.team["id"], self.old["id"], self.agents[2]["id"]
-        actions = ("change", "narrow", "rotate", "suspend", "revoke")
+        actions = ("change", "narrow", "observe", "rotate", "suspend", "revoke")
         return [
             "",
             "/keys",
@@ -98,6 +98,9 @@ class Forest:
             f"/can?key={team}&method=GET&path=/v1/devboxes",
             f"/can?key={self.agents[0]['id']}&method=POST&path=/v1/blueprints",
             f"/can?key={old}&method=GET&path=/nowhere",
+            "/audit",
+            f"/audit?key={team}&verdict=denied&operation=createBlueprint",
+            f"/keys/{team}/narrow?do=suggest",
             "/me",
             "/me/revoke",
         ]

@@ -29,6 +29,7 @@ def draw(live: Live, forest: Forest) -> None:
             ("keys", "light", "/keys"),
             ("key", "light", f"/keys/{team}"),
             ("key-dark", "dark", f"/keys/{team}"),
+            ("audit", "light", "/audit"),
             ("revoke", "light", f"/keys/{team}/revoke"),
             ("can", "light", f"/can?key={agent}&method=POST&path=/v1/blueprints"),
             ("phone", "phone", f"/keys/{agent}"),
@@ -42,6 +43,10 @@ def draw(live: Live, forest: Forest) -> None:
             visit.page.get_by_label("Name").fill("ci-nightly")
             visit.press("ci")
             visit.page.screenshot(path=IMAGES / "console-mint.png", scale="css")
+        with visiting(browser, live, **_SMALL) as visit:
+            visit.sign_in().go(f"/keys/{agent}")
+            used = visit.page.locator(".stack")
+            used.screenshot(path=IMAGES / "console-used.png", scale="css")
         browser.close()
 
 

@@ -242,6 +242,16 @@ def test_wrong_paths_and_methods_are_pages_too(live: Live, guest: Guest) -> None
     assert guest.get("/sign-out").status_code == 405
 
 
+def test_a_link_acts_on_nothing_and_brings_no_words_of_its_own(live: Live, guest: Guest) -> None:
+    made = live.mint("devboxes:read", name="only looked at")
+    before = live.call("GET", f"/v1/restricted_keys/{made['id']}").json()
+    guest.sign_in(live.first)
+    for action in ("change", "narrow", "observe", "rotate", "suspend", "revoke"):
+        guest.get(f"/keys/{made['id']}/{action}?do=save&scope.devboxes=none&reason=x&overlap=0&length=1h")
+    assert live.call("GET", f"/v1/restricted_keys/{made['id']}").json() == before
+    assert "call-this-number" not in guest.get(f"/keys/{made['id']}?done=call-this-number").text
+
+
 def test_the_setting_turns_the_console_off(new_directory: Callable[[], Path]) -> None:
     with Live(new_directory(), options=["--console", "no"]) as live:
         assert Guest(live).get("/sign-in").status_code == 404

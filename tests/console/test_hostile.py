@@ -56,7 +56,7 @@ def test_no_text_of_others_runs_or_loads_anything(browser: Browser, live: Live) 
     for text in SCRIPTS:
         made = live.mint("devboxes:read", name=text)
         named.append(made["id"])
-        hostile = {"user-agent": text, "x-request-id": text.replace(" ", "_"), "referer": text}
+        hostile = {"user-agent": text, "x-request-id": text.replace(" ", "_"), "x-forwarded-for": text, "referer": text}
         live.call("POST", "/v1/devboxes", made["key_secret"], json={}, headers=hostile)
         live.call("GET", f"/v1/devboxes/{text.encode().hex()}'\"", made["key_secret"])
     live.call("POST", f"/v1/restricted_keys/{named[0]}/revoke", json={"reason": SCRIPTS[0]})
@@ -64,7 +64,7 @@ def test_no_text_of_others_runs_or_loads_anything(browser: Browser, live: Live) 
         asked: list[str] = []
         visit.page.on("request", lambda request: asked.append(request.url))
         visit.sign_in()
-        for path in ("", "/keys", *(f"/keys/{key_id}" for key_id in named), f"/keys/{named[1]}/revoke"):
+        for path in ("", "/keys", *(f"/keys/{key_id}" for key_id in named), f"/keys/{named[1]}/revoke", "/audit"):
             visit.go(path)
             visit.page.wait_for_load_state("networkidle")
         assert [url for url in asked if not url.startswith(live.url)] == []

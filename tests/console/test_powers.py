@@ -95,7 +95,10 @@ def test_narrowing_never_widens_whatever_is_sent(live: Live) -> None:
     made = live.mint("devboxes:read", "objects:write", name="narrow-me")
     guest = Guest(live).sign_in(live.first)
     grid = {"scope.devboxes": "write", "scope.objects": "read", "scope.account": "write"}
-    guest.act(f"/keys/{made['id']}/narrow", do="save", **grid)
+    answer = guest.act(f"/keys/{made['id']}/narrow", do="save", **grid)
+    assert (answer.status_code, "this only narrows" in answer.text) == (400, True)
+    answer = guest.act(f"/keys/{made['id']}/narrow", do="save", **{"scope.devboxes": "read", "scope.objects": "read"})
+    assert answer.headers["location"].endswith("?done=narrowed")
     now = live.call("GET", f"/v1/restricted_keys/{made['id']}").json()["scopes"]
     assert {(s["resource_type"], s["access_level"]) for s in now} == {
         ("RESOURCE_TYPE_DEVBOXES", "ACCESS_LEVEL_READ"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.live import Live
+from tests.live import Live, free_port
 from tests.metrics.reading import until
+from tests.recorder import Recorder
+from tests.webhooks.receiver import add
 
 DOCS = Path(__file__).parents[2] / "docs"
 DASHBOARD = json.loads((DOCS / "grafana" / "keyscope.json").read_text())
@@ -20,13 +22,21 @@ OF_PROMETHEUS = {"job", "le"}
 
 
 @pytest.fixture(scope="module")
+def live(upstream: Recorder, new_directory: Callable[[], Path]) -> Iterator[Live]:
+    options = ["--webhook-targets", "private"]
+    with Live(new_directory(), upstream=upstream.url, options=options) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def known(live: Live) -> dict[str, set[str]]:
     """The labels of each sample that a server with some traffic gives."""
+    add(live, f"http://127.0.0.1:{free_port()}/nobody")
     key = live.mint("devboxes:read")
     for method in ("GET", "POST"):
         live.call(method, "/v1/devboxes", key["key_secret"])
     live.revoke(key["id"])
-    until(live, lambda found: any(name == "keyscope_calls_total" for name, _ in found))
+    until(live, lambda found: {"keyscope_calls_total", "keyscope_webhook_tries_total"} <= {name for name, _ in found})
     return dict(_labels(live.call("GET", "/keyscope/metrics", "").text))
 
 

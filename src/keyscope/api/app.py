@@ -31,6 +31,7 @@ from keyscope.api.rules import RuleRoutes
 from keyscope.api.service import ServiceRoutes
 from keyscope.api.tightening import TighteningRoutes
 from keyscope.api.verify import VerifyRoutes
+from keyscope.api.webhooks import WebhookRoutes
 from keyscope.model.token import Kind
 from keyscope.wire.asgi import App, Receive, Scope, Send, send_answer
 from keyscope.wire.own import API_KEYS, RESTRICTED_KEYS, WELL_KNOWN, is_console
@@ -82,6 +83,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(EndingRoutes(desk).router)
     app.include_router(RuleRoutes(desk).router)
     app.include_router(MetricRoutes(desk).router)
+    app.include_router(WebhookRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
     app.include_router(ChangeRoutes(desk).router)

@@ -35,6 +35,7 @@ from keyscope.model.event import Origin
 from keyscope.model.key import Lineage
 from keyscope.model.secret import Secret
 from keyscope.policy.document import Policy
+from keyscope.webhooks.managing import Webhooks
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call, peer_of, request_id
@@ -83,6 +84,7 @@ class Desk(Struct, frozen=True):
     check: Callable[[], None]
     """Raises Unavailable if the store cannot be used."""
     meters: Meters
+    webhooks: Webhooks
     metrics_peers: tuple[Network, ...]
     """Who may read the metrics without a key."""
 

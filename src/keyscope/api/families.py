@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from keyscope import __version__
 from keyscope.authority.meter import Counts, Timing
 from keyscope.authority.ports import KeyCount
+from keyscope.authority.webhooks import Backlog
 
 
 class Gauges(Struct, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class Gauges(Struct, frozen=True, kw_only=True):
     audit_waiting_s: float | None
     gates: int
     keys: Sequence[KeyCount]
+    webhooks: Backlog
 
 
 def families(counts: Counts, gauges: Gauges) -> Iterator[Metric]:
@@ -55,6 +57,10 @@ def _counted(counts: Counts) -> Iterator[Metric]:
         "keyscope_revocation_seconds", "Time of a revocation, until no gate of this host takes the key any more.",
         counts.revoking,
     )  # fmt: skip
+    tries = CounterMetricFamily("keyscope_webhook_tries", "Tries to deliver a message, by outcome.", labels=["outcome"])
+    for outcome, value in counts.deliveries:
+        tries.add_metric([outcome], value)
+    yield tries
 
 
 def _looked_at(gauges: Gauges) -> Iterator[Metric]:
@@ -74,6 +80,8 @@ def _looked_at(gauges: Gauges) -> Iterator[Metric]:
     for count in gauges.keys:
         keys.add_metric([count.kind.value, count.status.value], count.keys)
     yield keys
+    yield GaugeMetricFamily("keyscope_webhook_waiting", "Messages still to be delivered.", gauges.webhooks.waiting)
+    yield GaugeMetricFamily("keyscope_webhook_dead", "Messages that were given up.", gauges.webhooks.dead)
 
 
 def _histogram(name: str, about: str, times: Timing) -> Metric:

@@ -11,6 +11,7 @@ from keyscope.api.families import Gauges, families
 from keyscope.authority.ports import Clock, KeyCount, Store
 from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
+from keyscope.authority.webhooks import Outbox
 from keyscope.errors import Unavailable
 from keyscope.gate.shared import SharedCounts
 
@@ -22,13 +23,20 @@ class Meters:
     """Used from the thread that serves."""
 
     def __init__(
-        self, store: Store, clock: Clock, counts: SharedCounts, recording: Recording | None, verifier: Verifier
+        self,
+        store: Store,
+        clock: Clock,
+        counts: SharedCounts,
+        recording: Recording | None,
+        verifier: Verifier,
+        outbox: Outbox,
     ) -> None:
         self._store = store
         self._now_ms = clock.now_ms
         self._counts = counts
         self._recording = recording
         self._verifier = verifier
+        self._outbox = outbox
         self._keys: Sequence[KeyCount] = ()
         self._counted_at_ms = -KEPT_MS
         self.following: Callable[[], int] = lambda: 0
@@ -44,6 +52,7 @@ class Meters:
             audit_waiting_s=recording.waiting_ms / 1000 if recording is not None else None,
             gates=await asyncio.to_thread(self.following),
             keys=self._keys,
+            webhooks=await asyncio.to_thread(self._outbox.backlog),
         )
         return families(counts, gauges)
 

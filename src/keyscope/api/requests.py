@@ -7,7 +7,7 @@ policy's, so they are checked against the validation context.
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -21,12 +21,15 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from keyscope.authority.webhooks import KINDS
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.body import Json
 from keyscope.model.derived import MAX_LENGTH
 from keyscope.model.scope import WIRE_LEVEL_PREFIX, WIRE_TYPE_PREFIX, Level, Scope
+from keyscope.webhooks.address import MOST_CHARACTERS
 from keyscope.wire.codec import decode
 
+WebhookKind = Literal["key.minted", "key.revoked", "key.dead_used", "key.first_used", "key.expiring", "key.expired"]
 MAX_NAME = 200
 MAX_REASON = 500
 MAX_WHERE = 2000
@@ -173,6 +176,13 @@ class ReplaceRules(_Strict):
     max_idle_ms: Annotated[int, Field(ge=LEAST_IDLE_MS, le=LATEST_MS)] | None = None
     allowed_scopes: Scopes | None = None
     name_pattern: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)] | None = None
+
+
+class AddWebhook(_Strict):
+    """Where messages go, and of what kinds; left out, of every kind."""
+
+    url: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
+    kinds: Annotated[list[WebhookKind], Field(min_length=1, max_length=len(KINDS))] | None = None
 
 
 class ObserveKey(_Strict):

@@ -173,6 +173,9 @@ class Reader(Protocol):
     def idle(self, account_id: str, before_ms: int, limit: int) -> list[Key]:
         """Restricted keys, not stopped on their own, that were minted, resumed and last used before the time."""
 
+    def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
+        """Keys whose own expiry is after the one time, at most the other, and that are not revoked; soonest first."""
+
     def dead_uses(self, key_id: str) -> DeadUses | None: ...
 
     def key_counts(self, now_ms: int) -> list[KeyCount]:

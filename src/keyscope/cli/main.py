@@ -29,6 +29,7 @@ from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
 from keyscope.cli.tightening import narrow, observe, revert, suggest
 from keyscope.cli.trail import checkpoint, export_trail, verify
+from keyscope.cli.webhooks import webhooks
 from keyscope.errors import KeyscopeError
 
 USAGE = 2
@@ -47,7 +48,7 @@ def root() -> None:
 _COMMANDS = (
     *(serve, gate, feed, mcp),
     *(keys, plan, rules, presets, attenuate, panic, scan),
-    *(me, can, changes, audit, policy, export, doctor, completion),
+    *(me, can, changes, audit, webhooks, policy, export, doctor, completion),
 )
 for command in _COMMANDS:
     root.add_command(command)

@@ -22,7 +22,9 @@ from msgspec import Struct
 from keyscope.client.answers import Answer, Question
 from keyscope.client.events import ServerEvent
 
-HARMLESS = frozenset({"account.created", "account.rules_changed", "key.minted", "key.dead_used"})
+HARMLESS = frozenset(
+    ("account.created", "account.rules_changed", "key.minted", "key.dead_used", "webhook.added", "webhook.removed")
+)
 """Changes after which every answer is as it was. Any other, known or not, is taken seriously."""
 
 

@@ -20,7 +20,9 @@ _SHOWN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 class Answered(Struct, frozen=True):
-    """The answer about one key and one call. ``conditional``: a body may call for more."""
+    """The answer about one key and one call. ``conditional``: a body may call for more. ``observed``: it is let
+    through only because the key is observed.
+    """
 
     lineage: Lineage
     state: State
@@ -29,6 +31,7 @@ class Answered(Struct, frozen=True):
     route: Matched | None
     explained: Explanation
     conditional: bool
+    observed: bool
     obstacles: tuple[str, ...]
 
 
@@ -77,6 +80,7 @@ class AskingPages:
             route,
             explain(decision, method, path),
             conditional and isinstance(decision, Allow),
+            isinstance(decision, Allow) and decision.observed is not None,
             tuple(_obstacles(lineage, self._kit.desk.clock.now_ms())),
         )
 

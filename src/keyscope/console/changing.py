@@ -8,13 +8,16 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keyscope.api.caller import in_thread
+from keyscope.api.caller import in_thread, one
 from keyscope.api.requests import UpdateApiKey, checked
 from keyscope.authority.lifecycle import Change
 from keyscope.console import grid
+from keyscope.console.entries import uses_of
 from keyscope.console.kit import Context, Form, Kit, page, redirect
 from keyscope.console.lifetime import KEEP, LENGTHS, read_expiry
 from keyscope.console.minting import advice
+from keyscope.console.needed import Needed
+from keyscope.console.spare import needed_of
 from keyscope.console.target import Target, find_target
 from keyscope.console.visitor import Visitor
 from keyscope.errors import BadRequest, ExceedsParent, KeyscopeError
@@ -22,7 +25,7 @@ from keyscope.model.key import Lineage
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 
-_DO, _SAVE = "do", "save"
+_DO, _SAVE, _SUGGEST = "do", "save", "suggest"
 
 
 class ChangePages:
@@ -43,7 +46,8 @@ class ChangePages:
 
     async def show_narrow(self, request: Request) -> Response:
         visitor = await self._kit.visitor(request)
-        return await self._form(visitor, await find_target(request, visitor, ""), "narrow.html", {})
+        wish = {_DO: _SUGGEST} if one(request, _DO) == _SUGGEST else {}
+        return await self._form(visitor, await find_target(request, visitor, "/narrow"), "narrow.html", wish)
 
     async def change(self, request: Request) -> Response:
         visitor, form = await self._kit.posted(request)
@@ -51,23 +55,29 @@ class ChangePages:
         if form.get(_DO) != _SAVE:
             return await self._form(visitor, target, "change.html", form)
         try:
-            return await self._apply(visitor, target, self._change(target, form), "changed")
+            return await self._apply(visitor, target, self._change(target, form))
         except (BadRequest, ExceedsParent) as error:
             return await self._form(visitor, target, "change.html", form, error)
 
     async def narrow(self, request: Request) -> Response:
         visitor, form = await self._kit.posted(request)
-        target = await find_target(request, visitor, "")
+        target = await find_target(request, visitor, "/narrow")
         if form.get(_DO) != _SAVE:
             return await self._form(visitor, target, "narrow.html", form)
-        # The meet takes out whatever a form asks for beyond what the key has: this page never widens.
-        scopes = Grant(grid.read_scopes(form, self._kit.desk.policy)).meet(Grant(target.key.scopes)).scopes()
-        return await self._apply(visitor, target, Change(scopes=scopes), "narrowed")
+        try:
+            return await self._narrow(visitor, target, grid.read_scopes(form, self._kit.desk.policy))
+        except (BadRequest, ExceedsParent) as error:
+            return await self._form(visitor, target, "narrow.html", form, error)
 
-    async def _apply(self, visitor: Visitor, target: Target, change: Change, word: str) -> Response:
+    async def _narrow(self, visitor: Visitor, target: Target, scopes: tuple[Scope, ...]) -> Response:
+        narrow, key = self._kit.desk.tightening.narrow, target.key
+        detail = await in_thread(lambda: narrow(visitor.lineage, key.id, scopes, visitor.origin))
+        return redirect(f"/keys/{key.id}?done={'narrowed' if detail.lineage.key != key else 'unchanged'}")
+
+    async def _apply(self, visitor: Visitor, target: Target, change: Change) -> Response:
         update, key = self._kit.desk.lifecycle.update, target.key
         detail = await in_thread(lambda: update(visitor.lineage, key.kind, key.id, change, visitor.origin))
-        return redirect(f"/keys/{key.id}?done={word if detail.lineage.key != key else 'unchanged'}")
+        return redirect(f"/keys/{key.id}?done={'changed' if detail.lineage.key != key else 'unchanged'}")
 
     def _change(self, target: Target, form: Form) -> Change:
         asked: dict[str, Any] = {"name": form.get("name", "").strip()}
@@ -86,10 +96,14 @@ class ChangePages:
     async def _form(
         self, visitor: Visitor, target: Target, name: str, form: Form, error: KeyscopeError | None = None
     ) -> Response:
+        suggested = await self._suggested(visitor, target) if name == "narrow.html" else None
         most = self._most(visitor.lineage, target) if name == "change.html" else Grant(target.key.scopes)
         scopes = grid.read_scopes(form, self._kit.desk.policy) if _DO in form else target.key.scopes
+        if form.get(_DO) == _SUGGEST and suggested is not None:
+            scopes = suggested.suggested
         context: Context = {
             "target": target,
+            "needed": suggested,
             "form": form,
             "error": error,
             "lengths": LENGTHS,
@@ -99,6 +113,13 @@ class ChangePages:
             **advice(self._kit, scopes, most),
         }
         return await self._kit.page(visitor, name, lambda: context, status=200 if error is None else 400)
+
+    async def _suggested(self, visitor: Visitor, target: Target) -> Needed | None:
+        """What it needed lately, if that is known and the visitor may see it."""
+        desk, uses = self._kit.desk, uses_of(visitor)
+        if uses is None or not visitor.manages(target.lineage):
+            return None
+        return await in_thread(lambda: needed_of(desk.store, uses, target, desk.clock.now_ms()))
 
     def _most(self, actor: Lineage, target: Target) -> Grant | None:
         """The most that law 2 lets the visitor choose: within its own grant, and within the parent's."""

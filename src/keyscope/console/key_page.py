@@ -6,17 +6,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyscope.api.caller import one
+from keyscope.authority.trail import EntryQuery, Trail, UseQuery
+from keyscope.console.entries import lines, trail_of, uses_of, visible
+from keyscope.console.heat import Heat, heat, since_ms
 from keyscope.console.kit import Context, Kit, page
+from keyscope.console.spare import needed_of
 from keyscope.console.summary import summary
 from keyscope.console.target import Target, actions, below, find_target
 from keyscope.console.visitor import Visitor
+from keyscope.console.words import HOUR_MS
 from keyscope.policy.linter import remarks
+
+_ENTRIES = 10
 
 NOTICES = {
     "changed": "Changed. It holds from the next request on.",
     "narrowed": "Narrowed. It holds from the next request on.",
     "suspended": "Suspended, with everything below it. No gate accepts it.",
     "resumed": "Resumed.",
+    "reverted": "It has the scopes back that it was narrowed from.",
+    "observed": "Observed: what it lacks of its own scopes is recorded, and not refused.",
+    "enforced": "Observed no longer: its scopes bind it again.",
     "undeleted": "Brought back, with what died with it.",
     "unchanged": "Nothing was different, so nothing was changed.",
 }
@@ -42,7 +52,29 @@ class KeyPages:
             "target": target,
             "notice": notice,
             "actions": actions(visitor, target),
+            "observed": target.key.is_observed_at(self._kit.desk.clock.now_ms()),
             "below": below(self._kit.desk.store, target),
+            **self._used(visitor, target),
             "summary": summary(policy, grant),
             "remarks": remarks(policy, grant.scopes()) if grant is not None else (),
         }
+
+    def _used(self, visitor: Visitor, target: Target) -> Context:
+        """When and for what it was used, and what was done to it and refused, as far as the visitor may see that."""
+        desk, key_id = self._kit.desk, target.key.id
+        within = visible(desk.store, visitor)
+        if within is not None and key_id not in within:
+            return {"heat": None, "needed": None, "lines": None}
+        trail, uses = trail_of(visitor), uses_of(visitor)
+        query = EntryQuery(account_id=visitor.account_id, limit=_ENTRIES, key_id=key_id, within=within)
+        return {
+            "heat": _heat(uses, target, desk.clock.now_ms()) if uses is not None else None,
+            "needed": needed_of(desk.store, uses, target, desk.clock.now_ms()) if uses is not None else None,
+            "lines": lines(desk.store, trail, query)[0] if trail is not None else None,
+        }
+
+
+def _heat(trail: Trail, target: Target, now_ms: int) -> Heat:
+    since, key = since_ms(now_ms), target.key
+    query = UseQuery(account_id=key.account_id, key_ids=(key.id,), since_ms=since, step_ms=HOUR_MS)
+    return heat(trail.uses(query), now_ms)

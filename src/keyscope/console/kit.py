@@ -28,6 +28,8 @@ TOKEN_FIELD = "csrf"  # noqa: S105  (the name of a field)
 LIST = "/v1/restricted_keys"
 STANDARD_LIST = "/v1/apikeys"
 JUDGE = "/keyscope/access/v1/evaluation"
+AUDIT = "/keyscope/audit"
+USAGE = "/keyscope/usage"
 
 
 class Kit:
@@ -82,12 +84,14 @@ _NAV = (
     ("overview", "", "Overview", LIST),
     ("keys", "/keys", "Keys", LIST),
     ("can", "/can", "Can it?", "/keyscope/can"),
+    ("audit", "/audit", "Audit", AUDIT),
 )
 """The links at the top: name, path, word, and the call of the API without whose leave it is not shown."""
 
 _AT = {
     "overview.html": "overview",
     "can.html": "can",
+    "audit.html": "audit",
     "me.html": "me",
     "me_revoke.html": "me",
     "problem.html": "",
@@ -100,13 +104,17 @@ def _around(visitor: Visitor, name: str) -> Context:
     return {
         "me": visitor.key,
         "csrf": visitor.csrf,
-        "nav": [(name, path, word) for name, path, word, call in _NAV if visitor.may("GET", call)],
+        "nav": [(name, path, word) for name, path, word, call in _NAV if _leads(visitor, name, call)],
         "at": _AT.get(name, "keys"),
         "types": visitor.desk.policy.resource_names,
         "sees_keys": visitor.may("GET", LIST),
         "may_mint": visitor.may("POST", LIST),
         "may_judge": visitor.may("POST", JUDGE),
     }
+
+
+def _leads(visitor: Visitor, name: str, call: str) -> bool:
+    return visitor.may("GET", call) and not (name == "audit" and visitor.desk.trail is None)
 
 
 def respond(status: int, body: bytes, headers: tuple[Header, ...], *more: Header) -> Response:

@@ -1,4 +1,4 @@
-"""Rotate, suspend, resume, revoke, undelete: first a page that says what it means, then the deed."""
+"""Rotate, suspend, resume, revert, observe, revoke, undelete: first a page that says what it means, then the deed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ OVERLAPS = {
 }
 """How long an old secret goes on working."""
 
+OBSERVED = {"1h": (HOUR_MS, "1 hour"), "1d": (DAY_MS, "1 day"), "7d": (7 * DAY_MS, "7 days")}
+"""How long a key is observed."""
+END = "end"
+
 _Deed = Callable[[Request, Visitor, Target, Form], Awaitable[Response]]
 
 
@@ -41,6 +45,8 @@ class LifePages:
             "rotate": self._rotate,
             "suspend": self._suspend,
             "resume": self._resume,
+            "revert": self._revert,
+            "observe": self._observe,
             "revoke": self._revoke,
             "undelete": self._undelete,
         }
@@ -81,6 +87,8 @@ class LifePages:
                 "living": living_below(found, self._kit.desk.clock.now_ms()),
                 "is_me": target.key.id in visitor.lineage.ids,
                 "overlaps": OVERLAPS,
+                "lengths": OBSERVED,
+                "observed": target.key.is_observed_at(self._kit.desk.clock.now_ms()),
                 "once": self._kit.sessions.token(),
             }
 
@@ -114,6 +122,19 @@ class LifePages:
         resume, key = self._kit.desk.lifecycle.resume, target.key
         await in_thread(lambda: resume(visitor.lineage, key.kind, key.id, visitor.origin))
         return redirect(f"/keys/{key.id}?done=resumed")
+
+    async def _revert(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
+        revert, key = self._kit.desk.tightening.revert, target.key
+        await in_thread(lambda: revert(visitor.lineage, key.id, visitor.origin))
+        return redirect(f"/keys/{key.id}?done=reverted")
+
+    async def _observe(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
+        word, observe, key = form.get("length", ""), self._kit.desk.tightening.observe, target.key
+        if word != END and word not in OBSERVED:
+            raise BadRequest("length", [Fault("length", "choose one of the times offered")])
+        until_ms = None if word == END else self._kit.desk.clock.now_ms() + OBSERVED[word][0]
+        await in_thread(lambda: observe(visitor.lineage, key.id, until_ms, visitor.origin))
+        return redirect(f"/keys/{key.id}?done={'enforced' if word == END else 'observed'}")
 
     async def _undelete(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         undelete, key = self._kit.desk.lifecycle.undelete, target.key

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from keyscope.authority.ports import KeyQuery, Reader
+from keyscope.authority.trail import EntryQuery, Verdict
+from keyscope.console.entries import Line, lines, trail_of, visible
 from keyscope.console.kit import LIST, STANDARD_LIST, Context, Kit, page, redirect
 from keyscope.console.visitor import Visitor
 from keyscope.console.words import DAY_MS
@@ -15,7 +20,7 @@ from keyscope.model.token import Kind
 
 SOON_MS = 7 * DAY_MS
 _SHOWN = 6
-_LOOKED_AT = 200
+_LOOKED_AT = 500
 
 
 class Tally(Struct, frozen=True):
@@ -28,6 +33,13 @@ class Tally(Struct, frozen=True):
     @property
     def all(self) -> int:
         return self.restricted + self.standard
+
+
+class Refused(Struct, frozen=True):
+    """A key by its last refusal, and how often it was refused."""
+
+    last: Line
+    times: int
 
 
 class OverviewPages:
@@ -52,7 +64,19 @@ class OverviewPages:
                 "ending": _ending(reader, visitor.account_id, now_ms),
             }
 
-        return {"soon_ms": SOON_MS, **self._kit.desk.store.read(work)}
+        return {**self._kit.desk.store.read(work), **self._trail(visitor, now_ms)}
+
+    def _trail(self, visitor: Visitor, now_ms: int) -> Context:
+        """What was refused most in a day, and what was changed last, as far as the visitor may see that."""
+        trail, store = trail_of(visitor), self._kit.desk.store
+        if trail is None:
+            return {"changes": None, "refused": None}
+        asked = EntryQuery(account_id=visitor.account_id, limit=_SHOWN, within=visible(store, visitor))
+        refusals = replace(asked, limit=_LOOKED_AT, verdict=Verdict.DENIED, since_ms=now_ms - DAY_MS)
+        return {
+            "changes": lines(store, trail, replace(asked, verdict=Verdict.CHANGED))[0],
+            "refused": _most(lines(store, trail, refusals)[0]),
+        }
 
 
 def _tally(reader: Reader, account_id: str, state: State, now_ms: int) -> Tally:
@@ -77,3 +101,14 @@ def _ending(reader: Reader, account_id: str, now_ms: int) -> list[Lineage]:
         )
         found += reader.keys(query).items
     return sorted(found, key=lambda line: line.expires_at_ms)[:_SHOWN]
+
+
+def _most(found: tuple[Line, ...]) -> list[Refused]:
+    """The keys that were refused most, and what each lacked or was."""
+    times: Counter[str] = Counter()
+    last: dict[str, Line] = {}
+    for line in found:
+        if line.entry.key_id is not None:
+            times[line.entry.key_id] += line.entry.times
+            last.setdefault(line.entry.key_id, line)
+    return [Refused(last[key_id], number) for key_id, number in times.most_common(_SHOWN)]

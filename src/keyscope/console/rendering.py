@@ -44,9 +44,8 @@ class Templates:
             auto_reload=False,
         )
         self._environment.globals.update(static=statics.path, version=__version__, NEVER_MS=NEVER_MS)
-        self._environment.filters.update(
-            moment=words.moment, iso=words.iso, span=words.span, relative=words.relative, listed=words.listed
-        )
+        readable = (words.moment, words.clock, words.day, words.iso, words.span, words.relative, words.listed)
+        self._environment.filters.update({word.__name__: word for word in readable})
         self._environment.globals["count"] = words.count
         self._environment.tests["reached_by"] = _is_reached
 

@@ -16,6 +16,7 @@ from keyscope.authority.explain import Explanation, explain
 from keyscope.authority.sessions import Sessions
 from keyscope.console import cookie
 from keyscope.console.asking import AskingPages
+from keyscope.console.audit_page import AuditPages
 from keyscope.console.changing import ChangePages
 from keyscope.console.entrance import EntrancePages
 from keyscope.console.key_list import KeyListPages
@@ -50,6 +51,7 @@ _PAGES = (
     KeyPages,
     LifePages,
     AskingPages,
+    AuditPages,
 )
 
 

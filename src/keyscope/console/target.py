@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 from starlette.requests import Request
 
@@ -18,7 +20,7 @@ from keyscope.wire.own import API_KEYS, RESTRICTED_KEYS
 
 PREFIXES = {Kind.RESTRICTED: RESTRICTED_KEYS, Kind.STANDARD: API_KEYS}
 BELOW_SHOWN = 100
-ONLY_STANDARD = frozenset({"resume", "undelete"})
+ONLY_STANDARD = frozenset({"observe", "resume", "revert", "undelete"})
 """Actions that the API, too, leaves to standard keys."""
 
 
@@ -82,25 +84,33 @@ def living_below(found: Tree, now_ms: int) -> int:
 
 def actions(visitor: Visitor, target: Target) -> tuple[str, ...]:
     """What the visitor can do to the key as it is now, the gentlest first."""
-    fitting = [word for word in _fitting(target) if _may(visitor, target, word)]
+    now_ms = visitor.desk.clock.now_ms()
+    fitting = [word for word in _fitting(target, now_ms) if _may(visitor, target, word)]
     return tuple(fitting) if visitor.manages(target.lineage) else ()
 
 
-def _fitting(target: Target) -> tuple[str, ...]:
+def _fitting(target: Target, now_ms: int) -> Iterator[str]:
     key = target.key
     if key.revoked_at_ms is not None:
-        return ("undelete",)
-    if target.state in (State.REVOKED, State.EXPIRED):
-        return ("revoke",)
-    narrow = ("narrow",) if key.scopes else ()
-    stop = "resume" if key.suspended_at_ms is not None else "suspend"
-    return ("change", *narrow, "rotate", stop, "revoke")
+        yield "undelete"
+        return
+    if target.state not in (State.REVOKED, State.EXPIRED):
+        yield "change"
+        if key.scopes:
+            yield "narrow"
+        if key.is_narrowed_at(now_ms):
+            yield "revert"
+        if not key.is_standard:
+            yield "observe"
+        yield "rotate"
+        yield "resume" if key.suspended_at_ms is not None else "suspend"
+    yield "revoke"
 
 
 def _may(visitor: Visitor, target: Target, word: str) -> bool:
     if word in ONLY_STANDARD and not visitor.key.is_standard:
         return False
-    path = target.call if word in ("change", "narrow") else f"{target.call}/{word}"
+    path = target.call if word == "change" else f"{target.call}/{word}"
     return visitor.may("POST", path)
 
 

@@ -17,6 +17,16 @@ def moment(at_ms: int) -> str:
     return _utc(at_ms).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def clock(at_ms: int) -> str:
+    """``03:12:09``, for long lists."""
+    return _utc(at_ms).strftime("%H:%M:%S")
+
+
+def day(at_ms: int) -> str:
+    """``25 Nov``."""
+    return _utc(at_ms).strftime("%d %b")
+
+
 def iso(at_ms: int) -> str:
     """The same for programs (RFC 3339)."""
     return _utc(at_ms).strftime("%Y-%m-%dT%H:%M:%SZ")

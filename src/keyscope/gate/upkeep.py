@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 
-from keyscope.authority.ports import Index, Store, Writer
+from keyscope.authority.ports import Index, Reader, Store, Writer
 from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
@@ -26,8 +27,14 @@ def check(verifier: Verifier, index: Index, store: Store, recording: Recording |
     verifier.closed = None
 
 
-async def record(verifier: Verifier, store: Store) -> None:
-    """Write down when keys were last used, beside the hot path. Losing some of it is no fault."""
+FirstUses = Callable[[Mapping[str, int]], None]
+
+
+async def record(verifier: Verifier, store: Store, first_uses: FirstUses | None = None) -> None:
+    """Write down when keys were last used, beside the hot path. Losing some of it is no fault.
+
+    ``first_uses`` is told of those that were never used before, and when they were, in another thread.
+    """
     used, verifier.used = verifier.used, {}
     dead = verifier.dead.take()
     if not (used or dead):
@@ -37,7 +44,17 @@ async def record(verifier: Verifier, store: Store) -> None:
         writer.record_use(used)
         verifier.dead.write(writer, dead)
 
+    def write() -> None:
+        # First: what is told twice is made one message of, what is not told is lost.
+        if first_uses is not None and (fresh := store.read(lambda reader: _never_used(reader, used))):
+            first_uses(fresh)
+        store.write(work)
+
     try:
-        await asyncio.to_thread(store.write, work)
+        await asyncio.to_thread(write)
     except KeyscopeError as error:
         log.warning("last uses were not recorded: %s", error.detail)
+
+
+def _never_used(reader: Reader, used: Mapping[str, int]) -> dict[str, int]:
+    return {key_id: at_ms for key_id, at_ms in used.items() if reader.last_used_ms(key_id) is None}

@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     DERIVED_KEY_REVOKED = "derived_key.revoked"
     ACCOUNT_RULES_CHANGED = "account.rules_changed"
     KEY_LEAK_REPORTED = "key.leak_reported"
+    WEBHOOK_ADDED = "webhook.added"
+    WEBHOOK_REMOVED = "webhook.removed"
 
 
 class Origin(Struct, frozen=True):

@@ -118,6 +118,11 @@ class MemoryReader:
         found = [key for key in own if _is_idle(key, self._content.used.get(key.id, 0), before_ms)]
         return sorted(found, key=lambda key: key.id)[:limit]
 
+    def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
+        living = (key for key in self._content.keys.values() if key.revoked_at_ms is None)
+        found = [key for key in living if after_ms < (key.expires_at_ms or 0) <= until_ms]
+        return sorted(found, key=lambda key: (key.expires_at_ms or 0, key.id))[:limit]
+
     def dead_uses(self, key_id: str) -> DeadUses | None:
         return self._content.dead_uses.get(key_id)
 

@@ -64,6 +64,8 @@ IDLE = (
     " AND created_at_ms < ? AND coalesce(resumed_at_ms, 0) < ? AND (expires_at_ms IS NULL OR expires_at_ms > ?)"
     f" AND {_LAST_USE} < ? ORDER BY id LIMIT ?"
 )
+_ENDS = "expires_at_ms > ? AND expires_at_ms <= ? AND revoked_at_ms IS NULL"
+EXPIRING = f"{KEYS} WHERE {_ENDS} ORDER BY expires_at_ms, id LIMIT ?"
 ANY_DERIVED_REVOKED = "SELECT 1 FROM revoked_derived LIMIT 1"
 DERIVED_REVOKED = "SELECT 1 FROM revoked_derived WHERE key_id = ? AND link_id = ?"
 

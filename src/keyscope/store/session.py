@@ -105,6 +105,10 @@ class SqliteReader:
         found = self._connection.execute(sql.IDLE, (account_id, before_ms, before_ms, before_ms, before_ms, limit))
         return [rows.key_of(record) for (record,) in found]
 
+    def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
+        found = self._connection.execute(sql.EXPIRING, (after_ms, until_ms, -1 if limit is None else limit))
+        return [rows.key_of(record) for (record,) in found]
+
     def dead_uses(self, key_id: str) -> DeadUses | None:
         row = self._one("SELECT uses, last_at_ms FROM dead_uses WHERE key_id = ?", key_id)
         return DeadUses(*row) if row is not None else None
