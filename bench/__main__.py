@@ -18,6 +18,7 @@ from types import ModuleType
 from scripts.programs import find_program
 
 from bench import (
+    audit,
     authorize,
     decide,
     derived,
@@ -40,6 +41,7 @@ PARTS: tuple[ModuleType, ...] = (
     derived,
     life,
     authorize,
+    audit,
     proxies,
     haproxy,
     middleware,

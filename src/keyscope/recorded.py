@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from keyscope.authority.checkpoint import Signer, seed_of
@@ -12,7 +13,9 @@ from keyscope.model.secret import Secret
 from keyscope.store.open import SQLITE, sqlite_path
 from keyscope.store.trail import SqliteTrail
 from keyscope.store.trail_open import memory_trail, open_trail, trail_beside
-from keyscope.store.trail_signing import keep, signer_beside
+from keyscope.store.trail_signing import had_trail, keep, signer_beside
+
+log = logging.getLogger(__name__)
 
 
 def recording_of(
@@ -26,13 +29,15 @@ def recording_of(
     if not database.startswith(SQLITE):
         return Recording(_begun(memory_trail(), store, clock), Ledger(), clock, store)
     path = trail_beside(sqlite_path(database))
-    trail = _begun(open_trail(path), store, clock)
+    trail = _begun(open_trail(path), store, clock, had_trail=had_trail(path))
     if not is_server:
         return Recording(trail, Ledger(), clock)
     signer = Signer(seed_of(key.reveal())) if key is not None else signer_beside(path)
     return Recording(trail, Ledger(), clock, store, signer=signer, keep=partial(keep, path), days=days)
 
 
-def _begun(trail: SqliteTrail, store: Store, clock: Clock) -> SqliteTrail:
-    trail.begin(store.read(lambda reader: reader.last_number()), clock.now_ms())
+def _begun(trail: SqliteTrail, store: Store, clock: Clock, *, had_trail: bool = False) -> SqliteTrail:
+    events = store.read(lambda reader: reader.last_number())
+    if trail.begin(events, clock.now_ms(), had_trail=had_trail) and had_trail:
+        log.error("the audit trail that was here is gone; a new one begins, and its first entry says so")
     return trail

@@ -143,3 +143,25 @@ def test_a_database_without_a_trail_is_told_apart_from_a_broken_one(tmp_path: Pa
     assert done.returncode == 2
     assert "There is no audit trail" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_trail_beside_an_older_database_says_so_and_tells_its_past(ran: Live) -> None:
+    before = [json.loads(line) for line in audit(ran, "export").stdout.splitlines()]
+    for file in ran.directory.glob("keyscope.db.audit*"):
+        file.unlink()
+    ran.start()
+    ran.stop()
+    after = [json.loads(line) for line in audit(ran, "export").stdout.splitlines()]
+    changes = [entry["event"] for entry in before if entry["kind"] in ("account.created", "key.minted")]
+    assert after[0]["changes"] == {"database_events": len(changes)}
+    assert [entry["event"] for entry in after if "event" in entry and entry["kind"] != "trail.checkpoint"] == changes
+    assert audit(ran, "verify").returncode == 0
+
+
+def test_a_trail_that_vanished_is_missed(ran: Live) -> None:
+    trail_beside(ran.database).unlink()
+    ran.start()
+    ran.stop()
+    first = json.loads(audit(ran, "export").stdout.splitlines()[0])
+    assert first["changes"]["earlier_trail"] == "missing"
+    assert "the audit trail that was here is gone" in ran.log

@@ -48,13 +48,20 @@ class SqliteTrail:
         self._check = check
         self._lock = Lock()
 
-    def begin(self, events: int, now_ms: int) -> None:
-        """Write the first entry, if there is none. ``events`` is how many changes the database has had by then."""
+    def begin(self, events: int, now_ms: int, *, had_trail: bool = False) -> bool:
+        """Write the first entry, if there is none; returns whether there was none.
+
+        ``events`` is how many changes the database has had by then, ``had_trail`` whether there was a trail before.
+        """
         with self._writing() as connection:
-            if head_of(connection).number == 0:
-                entry = Entry(at_ms=now_ms, kind=BEGUN, changes={"database_events": events})
-                write(connection, [entry])
-                seal(connection, now_ms, now_ms)
+            if head_of(connection).number > 0:
+                return False
+            changes: dict[str, object] = {"database_events": events}
+            if had_trail:
+                changes["earlier_trail"] = "missing"
+            write(connection, [Entry(at_ms=now_ms, kind=BEGUN, changes=changes)])
+            seal(connection, now_ms, now_ms)
+            return True
 
     def append(self, batch: Batch, now_ms: int) -> None:
         with self._writing() as connection:

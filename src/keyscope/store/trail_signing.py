@@ -31,6 +31,11 @@ def signer_beside(trail: Path) -> Signer:
         ) from error
 
 
+def had_trail(trail: Path) -> bool:
+    """Whether files beside the trail tell that there was one."""
+    return _key_beside(trail).exists() or _checkpoint_beside(trail).exists()
+
+
 def known_key(trail: Path) -> str | None:
     """The public key beside the trail, None if there is none. Makes nothing. Raises ConfigurationError."""
     return signer_beside(trail).key if _key_beside(trail).exists() else None
@@ -41,7 +46,8 @@ def keep(trail: Path, checkpoint: Checkpoint) -> None:
     path = _checkpoint_beside(trail)
     part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        part.write_bytes(msgspec.json.encode(checkpoint) + b"\n")
+        with open(part, "wb", opener=_private) as file:
+            file.write(msgspec.json.encode(checkpoint) + b"\n")
         part.replace(path)
     except OSError as error:
         raise StoreUnavailable(f"the checkpoint {path} cannot be written: {error.strerror}") from error
@@ -67,6 +73,10 @@ def _key_beside(trail: Path) -> Path:
 
 def _checkpoint_beside(trail: Path) -> Path:
     return trail.with_name(trail.name + ".checkpoint")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _make(path: Path) -> None:
