@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from keyscope.authority.trail import UseCount
+from keyscope.console.entries import WORDS
 from keyscope.console.heat import DAYS, heat
+from keyscope.model.event import EventKind
 from tests.console.browsing import visiting
 from tests.console.visiting import Guest
 from tests.live import Live
@@ -44,6 +46,10 @@ def test_the_heat_map_puts_each_call_into_its_hour() -> None:
     ]
     [yesterday] = [cell for day in found.days[:-1] for cell in day.cells if cell.calls]
     assert (yesterday.calls, 1 <= yesterday.level < 5) == (1, True)
+
+
+def test_every_kind_of_event_has_words() -> None:
+    assert [kind.value for kind in EventKind if kind not in WORDS] == []
 
 
 def test_a_refusal_and_a_change_are_found_by_key_operation_and_sort(live: Live) -> None:
