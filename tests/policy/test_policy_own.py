@@ -58,11 +58,6 @@ MANAGEMENT = {
     "evaluateAccesses": ("POST /keyscope/access/v1/evaluations", "account:read"),
     "searchActions": ("POST /keyscope/access/v1/search/action", "account:read"),
     "searchResources": ("POST /keyscope/access/v1/search/resource", "account:read"),
-    "listWebhooks": ("GET /keyscope/webhooks", "account:read"),
-    "addWebhook": ("POST /keyscope/webhooks", "account:write"),
-    "listDeadMessages": ("GET /keyscope/webhooks/dead", "account:read"),
-    "removeWebhook": ("POST /keyscope/webhooks/{webhook_id}/remove", "account:write"),
-    "retryWebhook": ("POST /keyscope/webhooks/{webhook_id}/retry", "account:write"),
 }
 QUESTIONS = {
     "revokeMe": ("POST /keyscope/me/revoke", ""),
