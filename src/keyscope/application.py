@@ -36,6 +36,7 @@ from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.shared import SharedCounts
 from keyscope.gate.timed import timed
+from keyscope.gate.traces import Traces
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
@@ -74,6 +75,8 @@ class Application:
         self._settings = settings
         self._store = store
         self._recording = recording
+        self.traces: Traces | None = None
+        """Where calls are traced, if they are to be."""
         self._meter = Meter()
         self.counts = SharedCounts(self._meter)
         if recording is not None:
@@ -136,6 +139,12 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or handshake. Every ASGI scope type is covered; an unknown one gets no answer."""
+        if self.traces is not None:
+            await self.traces.around(self._answer, scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":

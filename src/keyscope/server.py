@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +27,9 @@ from keyscope.authority.verify import Verifier
 from keyscope.behind import PeerFromEngine
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
+from keyscope.gate.otlp import exported
 from keyscope.gate.shared import told
+from keyscope.gate.traces import Traces, watch
 from keyscope.gate.upkeep import FirstUses, record
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.writing import written_down
@@ -104,6 +107,7 @@ async def serve(
                 application.meters.following = _followers(store)
                 application.counts.folder = counts
                 await stack.enter_async_context(told(application.counts))
+                await stack.enter_async_context(_traced(settings, application))
                 stack.callback(application.webhooks.outbox.close)
                 await stack.enter_async_context(delivering(application.deliverer, application.webhooks.lock))
             if settings.envoy_grpc is not None and isinstance(application, Application):
@@ -119,6 +123,19 @@ def _followed(database: str) -> Store:
     """The store, whose changes wait for the gates that keep a copy."""
     store = open_store(database)
     return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
+
+
+@contextlib.asynccontextmanager
+async def _traced(settings: Settings, application: Application) -> AsyncIterator[None]:
+    """Trace what the application answers, if a setting or OpenTelemetry's own variable names a collector."""
+    collector = settings.otlp_endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not collector:
+        yield
+        return
+    application.traces = Traces()
+    watch(application.verifier)
+    async with exported(application.traces, collector):
+        yield
 
 
 def _followers(store: Store) -> Callable[[], int]:

@@ -78,6 +78,7 @@ class Settings(Struct, frozen=True):
     workers: int
     forward_auth_peers: tuple[Network, ...]
     metrics_peers: tuple[Network, ...]
+    otlp_endpoint: str | None
     webhook_targets: str
     webhook_wait_s: float
     webhook_tries: int
@@ -254,6 +255,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
     Setting("metrics_peers", "127.0.0.0/8,::1", _networks, "Peers that read the metrics without a key."),
+    Setting("otlp_endpoint", "", _origin, "OpenTelemetry collector for traces, like http://127.0.0.1:4318."),
     Setting("webhook_targets", PUBLIC, _one_of(PUBLIC, PRIVATE), "Where webhooks may go: public addresses, or all."),
     Setting("webhook_wait_s", "5", _seconds(0.05, 3600), "Wait after a webhook's first try, then ever longer."),
     Setting("webhook_tries", "10", _whole(1, 20), "Tries of a webhook until it is given up."),

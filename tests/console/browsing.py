@@ -69,7 +69,8 @@ class Visit:
 
     def too_wide(self) -> list[str]:
         """A line if the page must be scrolled sideways."""
-        wide, screen = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        wide = self.page.evaluate("document.documentElement.scrollWidth")
+        screen = self.page.viewport_size["width"] if self.page.viewport_size else 0
         return [f"{wide} pixels wide on a screen of {screen}"] if wide > screen else []
 
 

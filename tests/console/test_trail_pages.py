@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from keyscope.authority.trail import UseCount
+from keyscope.console.entries import WORDS
 from keyscope.console.heat import DAYS, heat
-from keyscope.console.needed import needed
-from keyscope.model.scope import Grant, Scope
+from keyscope.model.event import EventKind
 from tests.console.browsing import visiting
 from tests.console.visiting import Guest
 from tests.live import Live
@@ -22,14 +22,8 @@ HOUR_MS = 3_600_000
 NOW_MS = 1_795_000_000_000
 
 
-def scopes(text: str) -> tuple[Scope, ...]:
-    return tuple(map(Scope.parse, text.split()))
-
-
-def uses(operation: str | None, needs: str, calls: int, at_ms: int = NOW_MS) -> UseCount:
-    return UseCount(
-        account_id="acct_1", key_id="key_1", operation=operation, needs=scopes(needs), minute_ms=at_ms, calls=calls
-    )
+def uses(operation: str, calls: int, at_ms: int = NOW_MS) -> UseCount:
+    return UseCount(account_id="acct_1", key_id="key_1", operation=operation, needs=(), minute_ms=at_ms, calls=calls)
 
 
 def page_with(guest: Guest, path: str, text: str) -> str:
@@ -42,8 +36,8 @@ def page_with(guest: Guest, path: str, text: str) -> str:
 
 
 def test_the_heat_map_puts_each_call_into_its_hour() -> None:
-    counts = [uses("a", "", 3), uses("b", "", 4), uses("a", "", 1, NOW_MS - 25 * HOUR_MS)]
-    found = heat([*counts, uses("a", "", 9, NOW_MS - 400 * HOUR_MS)], NOW_MS)
+    counts = [uses("a", 3), uses("b", 4), uses("a", 1, NOW_MS - 25 * HOUR_MS)]
+    found = heat([*counts, uses("a", 9, NOW_MS - 400 * HOUR_MS)], NOW_MS)
     assert (len(found.days), found.total) == (DAYS, 8)
     hour = NOW_MS // HOUR_MS % 24
     assert [(cell.calls, cell.level) for cell in (found.days[-1].cells[hour], found.days[-1].cells[hour - 1])] == [
@@ -54,21 +48,8 @@ def test_the_heat_map_puts_each_call_into_its_hour() -> None:
     assert (yesterday.calls, 1 <= yesterday.level < 5) == (1, True)
 
 
-def test_what_is_needed_is_the_least_that_serves_every_call() -> None:
-    has = Grant(scopes("devboxes:write objects:write account:read"))
-    found = needed(has, [uses("a", "devboxes:read", 5), uses("b", "objects:write devboxes:read", 1), uses(None, "", 2)])
-    assert found.suggested == scopes("devboxes:read objects:write")
-    assert [(held.resource, held.is_spare) for held in found.held] == [
-        ("account", True),
-        ("devboxes", True),
-        ("objects", False),
-    ]
-    assert (found.calls, found.used[0].operation) == (8, "a")
-
-
-def test_nothing_is_suggested_that_the_key_does_not_have() -> None:
-    found = needed(Grant(scopes("devboxes:read")), [uses("a", "devboxes:write account:write", 1)])
-    assert found.suggested == scopes("devboxes:read")
+def test_every_kind_of_event_has_words() -> None:
+    assert [kind.value for kind in EventKind if kind not in WORDS] == []
 
 
 def test_a_refusal_and_a_change_are_found_by_key_operation_and_sort(live: Live) -> None:
@@ -161,6 +142,7 @@ def test_narrow_to_what_it_used(browser: Browser, live: Live, scripts: bool) -> 
         assert page.get_by_role("radio", name="objects: write").is_checked()
         assert page.get_by_role("radio", name="blueprints: none").is_checked()
         expect(page.locator("#advice")).to_contain_text("blueprints:read")
+        expect(page.get_by_text("judged again by these, none is refused")).to_be_visible()
         visit.press("Narrow it")
         expect(page.get_by_text("Narrowed. It holds")).to_be_visible()
     assert live.call("GET", "/keyscope/me", made["key_secret"]).json()["scopes"] == ["devboxes:read", "objects:write"]
@@ -209,3 +191,12 @@ def test_a_restricted_key_sees_the_trail_of_its_tree_alone(live: Live) -> None:
     assert "Events and refusals" not in guest.get(f"/keys/{other['id']}").text
     overview = guest.get("").text
     assert ("Refused most" in overview, "not-in-the-tree" in overview) == (True, False)
+
+
+def test_what_a_key_minted_with_counts_as_needed(live: Live) -> None:
+    above = live.mint("account:write", "devboxes:write", "objects:write", name="gives")
+    live.mint("devboxes:write", name="given", by=above["key_secret"])
+    page = page_with(Guest(live).sign_in(live.first), f"/keys/{above['id']}/narrow?do=suggest", "needed only")
+    assert 'aria-label="devboxes: write" checked' in page
+    assert 'aria-label="objects: none" checked' in page
+    assert "It mints keys" in page

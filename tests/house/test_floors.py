@@ -142,6 +142,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gate.admit",
         "gate.peers",
         "gate.timed",
+        "gate.traces",
+        "gate.otlp",
         "gate.upkeep",
         "gate.writing",
         "gate.judge",

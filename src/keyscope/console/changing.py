@@ -12,7 +12,6 @@ from keyscope.api.caller import in_thread, one
 from keyscope.api.requests import UpdateApiKey, checked
 from keyscope.authority.lifecycle import Change
 from keyscope.console import grid
-from keyscope.console.entries import uses_of
 from keyscope.console.kit import Context, Form, Kit, page, redirect
 from keyscope.console.lifetime import KEEP, LENGTHS, read_expiry
 from keyscope.console.minting import advice
@@ -115,11 +114,7 @@ class ChangePages:
         return await self._kit.page(visitor, name, lambda: context, status=200 if error is None else 400)
 
     async def _suggested(self, visitor: Visitor, target: Target) -> Needed | None:
-        """What it needed lately, if that is known and the visitor may see it."""
-        desk, uses = self._kit.desk, uses_of(visitor)
-        if uses is None or not visitor.manages(target.lineage):
-            return None
-        return await in_thread(lambda: needed_of(desk.store, uses, target, desk.clock.now_ms()))
+        return await in_thread(lambda: needed_of(visitor, target))
 
     def _most(self, actor: Lineage, target: Target) -> Grant | None:
         """The most that law 2 lets the visitor choose: within its own grant, and within the parent's."""

@@ -27,12 +27,16 @@ WORDS: Mapping[str, str] = {
     EventKind.KEY_DEAD_USED: "dead secret used",
     EventKind.DERIVED_KEY_REVOKED: "derived key revoked",
     EventKind.ACCOUNT_RULES_CHANGED: "rules changed",
+    EventKind.KEY_LEAK_REPORTED: "leak reported",
+    EventKind.WEBHOOK_ADDED: "webhook added",
+    EventKind.WEBHOOK_REMOVED: "webhook removed",
     DENIED: "refused",
     OBSERVED: "would be refused",
 }
 """By the kind of entry; a kind that is not here is shown as it is."""
 
 
+_GRAVE = frozenset({EventKind.KEY_DEAD_USED, EventKind.KEY_LEAK_REPORTED})
 _SHOWN_ELSEWHERE = frozenset({"kind", "name", "parent_id"})
 
 
@@ -57,7 +61,7 @@ class Line(Struct, frozen=True):
     @property
     def is_grave(self) -> bool:
         """What asks for somebody's attention."""
-        return self.entry.kind == EventKind.KEY_DEAD_USED or self.is_refusal
+        return self.entry.kind in _GRAVE or self.is_refusal
 
 
 def trail_of(visitor: Visitor, call: str = AUDIT) -> Trail | None:

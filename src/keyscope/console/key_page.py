@@ -69,7 +69,7 @@ class KeyPages:
         query = EntryQuery(account_id=visitor.account_id, limit=_ENTRIES, key_id=key_id, within=within)
         return {
             "heat": _heat(uses, target, desk.clock.now_ms()) if uses is not None else None,
-            "needed": needed_of(desk.store, uses, target, desk.clock.now_ms()) if uses is not None else None,
+            "needed": needed_of(visitor, target),
             "lines": lines(desk.store, trail, query)[0] if trail is not None else None,
         }
 

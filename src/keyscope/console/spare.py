@@ -1,23 +1,25 @@
-"""What a key needed lately: read from the trail for the key and all below it, which live on what it has."""
+"""What a key needed lately, as far as the visitor may ask for it."""
 
 from __future__ import annotations
 
-from keyscope.authority.ports import Store
-from keyscope.authority.trail import Trail, UseQuery
+from keyscope.authority.evidence import gather
+from keyscope.authority.suggestion import suggest
 from keyscope.console.needed import Needed, needed
 from keyscope.console.target import Target
+from keyscope.console.visitor import Visitor
 from keyscope.console.words import DAY_MS
 
 PERIOD_MS = 30 * DAY_MS
 """How far back it is looked."""
 
 
-def needed_of(store: Store, trail: Trail, target: Target, now_ms: int) -> Needed | None:
-    """None for a key that no scopes bind."""
-    grant, key = target.lineage.grant, target.key
-    if grant is None:
+def needed_of(visitor: Visitor, target: Target) -> Needed | None:
+    """None for a standard key, and for one that the visitor does not manage or may not ask about."""
+    desk, trail = visitor.desk, visitor.desk.trail
+    if target.key.is_standard or trail is None or not visitor.manages(target.lineage):
         return None
-    below = store.read(lambda reader: reader.descendants(key.id))
-    ids = (key.id, *(lower.id for lower in below))
-    query = UseQuery(account_id=key.account_id, key_ids=ids, since_ms=now_ms - PERIOD_MS, step_ms=None)
-    return needed(grant, trail.uses(query))
+    if not visitor.may("GET", f"{target.call}/suggestion"):
+        return None
+    now_ms = desk.clock.now_ms()
+    evidence = gather(desk.store, trail, visitor.lineage, target.key.id, now_ms - PERIOD_MS, now_ms)
+    return needed(evidence, suggest(evidence, {row.id: row for row in desk.policy.operations}))
