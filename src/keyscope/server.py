@@ -102,13 +102,16 @@ async def serve(
             recording = stack.enter_context(_recording(settings, store))
             application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream, recording)
             stack.callback(application.index.close)
+            if isinstance(application, Application):
+                stack.callback(application.webhooks.outbox.close)
+            # The last uses, once the audit trail has them; first uses among them go to the outbox.
+            stack.push_async_callback(record, application.verifier, store, _first_uses(application))
             await stack.enter_async_context(written_down(application.verifier, recording))
             if isinstance(application, Application):
                 application.meters.following = _followers(store)
                 application.counts.folder = counts
                 await stack.enter_async_context(told(application.counts))
                 await stack.enter_async_context(_traced(settings, application))
-                stack.callback(application.webhooks.outbox.close)
                 await stack.enter_async_context(delivering(application.deliverer, application.webhooks.lock))
             if settings.envoy_grpc is not None and isinstance(application, Application):
                 from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
@@ -193,7 +196,6 @@ async def _run_server(
     finally:
         for task in background:
             task.cancel()
-        await record(application.verifier, store, _first_uses(application))
 
 
 async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Served) -> None:

@@ -56,6 +56,10 @@ def test_describe_says_everything_but_the_secret(live: Live) -> None:
         "rotated_at_ms": None,
         "dead_uses": 0,
         "dead_used_at_ms": None,
+        "leaked_at_ms": None,
+        "narrowed_at_ms": None,
+        "narrowed_from": None,
+        "observe_until_ms": None,
         "scopes": made["scopes"],
         "effective_scopes": made["scopes"],
     }

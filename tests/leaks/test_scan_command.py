@@ -59,13 +59,15 @@ def test_live_and_dead_keys_are_told_apart_and_none_is_printed(server: Live, tmp
 
 
 def test_asking_about_keys_counts_neither_as_their_use_nor_as_use_of_dead_ones(server: Live) -> None:
-    live, dead = server.mint(), server.mint()
-    server.revoke(dead["id"])
+    live, dead, used, tried = (server.mint() for _ in range(4))
+    for key in (dead, tried):
+        server.revoke(key["id"])
     scan(server, "-", stdin=live["key_secret"] + dead["key_secret"])
+    assert [status(server, key["key_secret"]) for key in (used, tried)] == [200, 401]
     server.stop()  # writes down all uses
     server.start()
-    assert view(server, live["id"])["last_used_at_ms"] is None
-    assert view(server, dead["id"])["dead_uses"] == 0
+    assert [view(server, key["id"])["last_used_at_ms"] is None for key in (live, used)] == [True, False]
+    assert [view(server, key["id"])["dead_uses"] for key in (dead, tried)] == [0, 1]
 
 
 def test_nothing_found_is_nothing_to_ask(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import keyscope
+from tests.gate.waiting import wait_until
 from tests.live import Live
 from tests.plan.files import SECRET, entry, har
 
@@ -75,3 +76,21 @@ def test_a_bad_file_is_named_with_its_faults(tmp_path: Path) -> None:
     wrong = keyscope("plan", str(file), "--policy", "runloop", "--base-url", "ftp://x")
     assert "is not the address of an API" in wrong.stderr
     assert keyscope("plan", "-", "--secret-only", "--policy", "runloop", stdin="x").returncode == 2
+
+
+def test_an_export_of_the_audit_is_a_trace(live: Live, tmp_path: Path) -> None:
+    key = live.mint("objects:read")
+    live.call("GET", "/v1/blueprints", "")
+    assert live.call("POST", "/v1/benchmarks", key["key_secret"], json={}).status_code == 403
+    assert live.call("POST", "/v1/devboxes", key["key_secret"], json={}).status_code == 403
+    file = tmp_path / "trace.jsonl"
+
+    def exported() -> bool:
+        done = keyscope("audit", "export", KEYSCOPE_DATABASE=f"sqlite:///{live.database}")
+        mine = [line for line in done.stdout.splitlines() if key["id"] in line]
+        file.write_text("".join(f"{line}\n" for line in mine))
+        return sum('"call.denied"' in line for line in mine) == 2
+
+    wait_until(exported, 20)
+    done = keyscope("plan", str(file), "--policy", "runloop", "--json")
+    assert {"benchmarks:write", "devboxes:write"} <= set(json.loads(done.stdout)["scopes"])

@@ -84,6 +84,7 @@ def test_a_trace_is_json_lines_and_an_audit_exports_other_entries_are_left_out()
         {"method": "POST", "path": "/v1/devboxes?x=1", "body": {"name": "a"}},
         {"operation": "listDevboxes"},
         {"kind": "key.minted", "key_id": "key_1", "method": None, "path": None},
+        {"kind": "call.denied", "code": "missing_credential", "times": 9},
         {"kind": "call.denied", "method": "POST", "path": "/v1/objects", "missing": ["objects:write"]},
     )
     found = calls(raw)

@@ -73,6 +73,7 @@ def test_observe_suggest_narrow_work_on_and_revert(server: Live, env: dict[str, 
     work(agent)
     with pytest.raises(PermissionDeniedError, match="keyscope keys revert"):
         agent.objects.list()
+    within(lambda: "refused because it was narrowed: 1." in keyscope("keys", "show", key["id"], env=env).stderr)
     assert keyscope("keys", "revert", key["id"], env=env).returncode == 0
     agent.objects.list()
 

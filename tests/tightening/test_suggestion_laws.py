@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyscope.authority.suggestion import replay, suggest
+from keyscope.authority.trail import EntryQuery
 from keyscope.derive import attenuate
+from keyscope.gate.envoy import EnvoyGate
+from keyscope.gate.peers import TrustedPeers
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
 from keyscope.model.operation import Operation
 from keyscope.model.scope import Grant, Level, Scope
 from keyscope.policy.overlaps import overlapping, sample, unify
+from tests.gate.questions import question, shown, verdict
 from tests.tightening.workload import OF_THE_API, OPERATIONS, POLICY, TABLE, Bench, Work, body_for, needed
 
 DAY_MS = 86_400_000
@@ -156,3 +162,19 @@ def test_an_operation_that_the_policy_has_no_longer_is_left_out_and_said() -> No
     found = suggest(bench.evidence(key.key.id), without)
     assert list(map(str, found.scopes)) == ["devboxes:read"]
     assert "not_in_policy" in {doubt.code for doubt in found.doubts}
+
+
+def test_envoys_answers_write_what_an_observed_key_lacked_once_a_call_with_its_body() -> None:
+    bench = Bench()
+    key = bench.mint(())
+    bench.tightening.observe(bench.owner, key.key.id, bench.clock.now_ms() + DAY_MS, Origin())
+    peers = TrustedPeers((ip_network("127.0.0.0/8"),))
+    gate = EnvoyGate(bench.verifier, peers, max_header_bytes=16384, max_body_bytes=4096)
+    body = b'{"blueprint_id":"bpt_1"}'
+    asked = question("POST", "/v1/devboxes", key.secret.reveal(), shown(body), body)
+    assert verdict(gate.check(asked, "ipv4:127.0.0.1:5000")).passes
+    bench.evidence(key.key.id)
+    found = bench.trail.entries(EntryQuery(account_id=None, limit=10, kind="call.observed")).items
+    assert [(entry.operation, entry.missing) for entry in found] == [
+        ("createDevbox", ("devboxes:write", "blueprints:read"))
+    ]

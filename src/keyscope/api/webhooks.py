@@ -35,9 +35,9 @@ class WebhookRoutes:
         add("/dead", self.dead, methods=["GET"], operation_id="listDeadMessages",
             responses=responses(DeadList, 401, 403))  # fmt: skip
         add("/{webhook_id}/remove", self.remove, methods=["POST"], operation_id="removeWebhook",
-            responses=responses(RemovedWebhook, 401, 403, 404))  # fmt: skip
+            responses=responses(RemovedWebhook, 400, 401, 403, 404))  # fmt: skip
         add("/{webhook_id}/retry", self.retry, methods=["POST"], operation_id="retryWebhook",
-            responses=responses(Retried, 401, 403, 404))  # fmt: skip
+            responses=responses(Retried, 400, 401, 403, 404))  # fmt: skip
 
     async def all(self, request: Request) -> Response:
         """Who is told of what. Standard keys only."""

@@ -15,6 +15,7 @@ from keyscope.model.scope import Scope
 RESTRICTED = "/v1/restricted_keys"
 STANDARD = "/v1/apikeys"
 _NOT_FOUND = 404
+_MOST_REFUSALS = 1000
 
 scope_option = option(
     "--scope", "scopes", multiple=True, type=ScopeText(), help="TYPE:read or TYPE:write; give it once per type."
@@ -96,7 +97,11 @@ def list_keys(standard: bool, ids_only: bool, json: bool, resource_type: str | N
 def show(key_id: str, json: bool) -> None:
     """Describe one key."""
     with connect() as client:
-        print_key(either(client, "GET", key_id), json)
+        key = either(client, "GET", key_id)
+        refused = None if json or key.get("narrowed_from") is None else _refused_since(client, key)
+    print_key(key, json)
+    if refused:
+        note(f"Calls refused because it was narrowed: {refused}. To take that back: keyscope keys revert {key_id}")
 
 
 @keys.command()
@@ -161,6 +166,16 @@ def either(client: Client, method: str, key_id: str, verb: str = "", body: dict[
             if refused.status != _NOT_FOUND:
                 raise
     raise unknown
+
+
+def _refused_since(client: Client, key: dict[str, Any]) -> int:
+    """How many refusals the audit trail lays to the key's narrowing; 0 without a trail."""
+    asked = {"key_id": key["id"], "verdict": "denied", "since_ms": key["narrowed_at_ms"], "limit": _MOST_REFUSALS}
+    try:
+        entries = client.get("/keyscope/audit", asked)["entries"]
+    except ServerRefused:
+        return 0
+    return sum(entry["times"] for entry in entries if "narrowed" in entry["reasons"])
 
 
 def print_key(key: dict[str, Any], json: bool) -> None:

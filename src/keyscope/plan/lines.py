@@ -66,8 +66,12 @@ def _traced(line: str, where: str, faults: list[Fault]) -> Iterator[Attempt]:
 
 
 def _is_about_a_call(call: dict[str, Any]) -> bool:
+    """Whether it is one of a trace, or an entry of the audit about a call that is known (a flood is only counted)."""
     kind = call.get("kind")
-    return kind is None or (isinstance(kind, str) and kind.startswith(_CALLS))
+    if kind is None:
+        return True
+    is_known = call.get("operation") is not None or call.get("method") is not None
+    return isinstance(kind, str) and kind.startswith(_CALLS) and is_known
 
 
 def _attempted(call: dict[str, Any]) -> Attempt:

@@ -27,6 +27,7 @@ ADD_USE = (
 )
 
 _RECORDS = "SELECT record FROM entries"
+_BY_KEY = "SELECT record FROM entry_keys CROSS JOIN entries ON entries.number = entry_keys.number"
 _WHOLE_TIME = "SELECT min(minute_ms) AS start"
 _BY_STEP = "SELECT minute_ms - minute_ms % :step_ms AS start"
 _SUMS = (
@@ -38,16 +39,19 @@ _OF_KEYS = " AND key_id IN (SELECT value FROM json_each(:key_ids))"
 
 _CONDITIONS = {
     "account_id": "account_id = :account_id",
-    "key_id": "number IN (SELECT number FROM entry_keys WHERE key_id = :key_id)",
-    "within": ("number IN (SELECT number FROM entry_keys WHERE key_id IN (SELECT value FROM json_each(:within)))"),
+    "key_id": "entry_keys.key_id = :key_id",
+    "within": (
+        "entries.number IN"
+        " (SELECT mine.number FROM entry_keys AS mine WHERE mine.key_id IN (SELECT value FROM json_each(:within)))"
+    ),
     "operation": "operation = :operation",
     "kind": "kind = :kind",
     "code": "code = :code",
     "verdict": "kind IN (SELECT value FROM json_each(:verdict))",
     "since_ms": "at_ms >= :since_ms",
     "until_ms": "at_ms < :until_ms",
-    "before": "number < :before",
-    "after": "number > :after",
+    "before": "{number} < :before",
+    "after": "{number} > :after",
 }
 """By the field of EntryQuery that calls for each."""
 
@@ -55,13 +59,15 @@ _CONDITIONS = {
 def search(query: EntryQuery) -> tuple[str, dict[str, object]]:
     """A statement with one row more than the limit if there are further ones, and its parameters."""
     given = {name: value for name in _CONDITIONS if (value := getattr(query, name)) is not None}
-    where = " AND ".join(_CONDITIONS[name] for name in given) or "true"
+    # By key, the rows are found in order of number from the start, so a page costs the same however many there are.
+    source, number = (_BY_KEY, "entry_keys.number") if query.key_id is not None else (_RECORDS, "entries.number")
+    where = " AND ".join(_CONDITIONS[name].format(number=number) for name in given) or "true"
     order = "ASC" if query.after is not None else "DESC"
     if query.verdict is not None:
         given["verdict"] = _listed(query.verdict.kinds)
     if query.within is not None:
         given["within"] = _listed(query.within)
-    statement = f"{_RECORDS} WHERE {where} ORDER BY number {order} LIMIT :limit"
+    statement = f"{source} WHERE {where} ORDER BY {number} {order} LIMIT :limit"
     return statement, {**given, "limit": query.limit + 1}
 
 

@@ -14,7 +14,8 @@ CREATE TABLE entries (
     event INTEGER AS (json_extract(record, '$.event'))
 ) STRICT;
 
-CREATE INDEX entries_by_account ON entries (account_id, number);
+-- With what is often asked for, so that a search for little in much need not read the records.
+CREATE INDEX entries_by_account ON entries (account_id, number, at_ms, kind, code);
 CREATE INDEX entries_by_kind ON entries (kind, number);
 CREATE INDEX entries_by_operation ON entries (operation, number) WHERE operation IS NOT NULL;
 CREATE INDEX entries_by_event ON entries (number, event) WHERE event IS NOT NULL;
