@@ -85,7 +85,11 @@ def test_a_key_without_any_scope_is_told_all_that_it_lacks(wire: Wire, keys: Key
 
 
 def own_path(operation: Operation) -> str:
-    return operation.template.replace("{id}", "key_0000000000000000000000").replace("{derived_id}", f"drv_{'0' * 22}")
+    return (
+        operation.template.replace("{id}", "key_0000000000000000000000")
+        .replace("{derived_id}", f"drv_{'0' * 22}")
+        .replace("{webhook_id}", f"whk_{'0' * 22}")
+    )
 
 
 STANDARD_ONLY = {
@@ -93,13 +97,23 @@ STANDARD_ONLY = {
     *(f"{verb}{word}" for verb in ("undelete", "resume") for word in ("RestrictedKey", "APIKey")),
     "endKeys",
     "replaceRules",
+    "observeRestrictedKey",
+    "revertRestrictedKey",
+    *("listWebhooks", "addWebhook", "listDeadMessages", "removeWebhook", "retryWebhook"),
 }
 """What a restricted key may never do, whatever its scopes (law 2, and to undo what an operator did)."""
 
 ASKED_IN_VAIN = {"introspectToken", "evaluateAccess", "evaluateAccesses", "searchActions", "searchResources"}
 """Admitted, and then told that the question is not whole."""
 
-BODIES = {"verifyKey": b'{"key": "x"}', "endKeys": b'{"all_restricted": true}'}
+BODIES = {
+    "verifyKey": b'{"key": "x"}',
+    "endKeys": b'{"all_restricted": true}',
+    "reportLeaks": b'{"leaks": [{"key": "x"}]}',
+    "addWebhook": b'{"url": "https://hooks.example.com"}',
+    "observeRestrictedKey": b'{"until_ms": null}',
+    "narrowRestrictedKey": b'{"scopes": []}',
+}
 
 
 ENDLESS = {"followChanges"}

@@ -17,6 +17,8 @@ from keyscope.wire.call import Call
 
 _PASSED_ON = frozenset({b"x-forwarded-for", b"forwarded", b"via", b"x-real-ip"})
 """A proxy that passed the request on for somebody: its own address says nothing then."""
+_JUDGED = _PASSED_ON | {b"authorization"}
+"""A credential that is shown is judged: a bad one is never treated as absent (law 6)."""
 
 
 class MetricRoutes:
@@ -47,7 +49,7 @@ class MetricRoutes:
         return Response(encode(registry), headers=headers)
 
     def _needs_no_key(self, call: Call) -> bool:
-        if any(name in _PASSED_ON for name, _ in call.headers):
+        if any(name in _JUDGED for name, _ in call.headers):
             return False
         try:
             self._peers.check(call.peer)

@@ -39,7 +39,7 @@ def find(reader: Reader, account_id: str, kind: Kind, key_id: str) -> Lineage:
     return lineage
 
 
-def acting(writer: Writer, caller: Lineage, now_ms: int) -> Lineage:
+def acting(reader: Reader, caller: Lineage, now_ms: int) -> Lineage:
     """The caller as it is inside this transaction.
 
     A revocation between the door and here must not leave anything behind. Raises InvalidToken if the caller is no
@@ -47,15 +47,15 @@ def acting(writer: Writer, caller: Lineage, now_ms: int) -> Lineage:
     """
     if caller.derived:
         raise DerivedKey(f"derived from {caller.key.id}")
-    actor = writer.lineage(caller.key.id)
+    actor = reader.lineage(caller.key.id)
     if actor is None or actor.state_at(now_ms) is not State.ACTIVE:
         raise InvalidToken("the caller is no longer active")
     return actor
 
 
-def acting_standard(writer: Writer, caller: Lineage, now_ms: int) -> Lineage:
+def acting_standard(reader: Reader, caller: Lineage, now_ms: int) -> Lineage:
     """The caller, who must hold a standard key. Raises StandardKeyRequired and as ``acting`` does."""
-    actor = acting(writer, caller, now_ms)
+    actor = acting(reader, caller, now_ms)
     if not actor.key.is_standard:
         raise StandardKeyRequired(actor.key.id)
     return actor

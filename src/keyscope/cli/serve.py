@@ -29,8 +29,11 @@ Try, in another shell, after that line:
   {keyscope} can - POST /v1/devboxes        # paste the new secret: it may not, and this says why
   curl -s $KEYSCOPE_URL/keyscope/me -H "Authorization: Bearer $KEYSCOPE_API_KEY"
 
-To put the gate in front of an API: --upstream https://api.example.com, and its key in KEYSCOPE_UPSTREAM_KEY.
+{console}To put the gate in front of an API: --upstream https://api.example.com, and its key in KEYSCOPE_UPSTREAM_KEY.
 """
+
+
+_CONSOLE = "In a browser, signed in with this key: {url}/keyscope/console\n\n"
 
 
 def _serve(**options: str | None) -> None:
@@ -67,7 +70,9 @@ def _show_first_key(first: FirstKey | None, settings: Settings) -> None:
     elif settings.bootstrap_key is not None:
         click.echo(f"The first key of {settings.database} is the one from KEYSCOPE_BOOTSTRAP_KEY.", err=True)
     else:
-        click.echo(_WELCOME.format(url=settings.url, key=first.secret.reveal(), keyscope=_program()))
+        console = _CONSOLE.format(url=settings.url) if settings.console else ""
+        shown = _WELCOME.format(url=settings.url, key=first.secret.reveal(), keyscope=_program(), console=console)
+        click.echo(shown, nl=False)
 
 
 def _program() -> str:

@@ -79,7 +79,7 @@ class Webhooks:
         raise NotFound(endpoint_id)
 
     def _check(self, caller: Lineage) -> None:
-        self._store.write(lambda writer: acting_standard(writer, caller, self._clock.now_ms()))
+        self._store.read(lambda reader: acting_standard(reader, caller, self._clock.now_ms()))
 
     def _record(self, caller: Lineage, kind: EventKind, endpoint: Endpoint, origin: Origin) -> None:
         """In the account's changes, without what follows the host: it may hold a secret of the receiver's."""
