@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -133,3 +135,20 @@ def test_refusals_are_written_down_with_their_reason(fresh: Live) -> None:
     assert lacking.chain[1:], "who minted it"
     others = Counter((entry.code, entry.peer) for entry in denied if entry.key_id is None for _ in range(entry.times))
     assert others == {("invalid_token", "127.0.0.1"): 2, ("missing_credential", "127.0.0.1"): 1}
+
+
+def test_it_judges_no_longer_while_nothing_can_be_written_down(fresh: Live) -> None:
+    key = fresh.mint("devboxes:read")
+
+    def ask() -> httpx.Response:
+        return fresh.call("GET", SHOW, key["key_secret"])
+
+    with closing(sqlite3.connect(trail_beside(fresh.database), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert ask().status_code == 200  # short trouble refuses nobody
+        until(lambda: ask().status_code == 503)
+        assert ask().json()["code"] == "audit_unavailable"
+        assert not Inside(fresh).is_judging()
+        other.execute("ROLLBACK")
+    until(lambda: ask().status_code == 200)
+    until(Inside(fresh).is_judging)
