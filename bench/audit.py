@@ -1,9 +1,10 @@
-"""What the audit trail, usage and metrics cost: the same Keyscope with all of it on, and with `--audit no`.
+"""What the audit trail, usage and metrics cost: the same Keyscope with all of it on, and with it off.
 
 In process: the door that every gate uses, from a request's head to an Allow that is noted, 64 keys in turn; what was
 collected is taken away each 10,000 calls. Served: forward-auth, and calls through the gate to an upstream (nginx with 1
 KiB of JSON), 32 connections, one core for Keyscope. What counts there is processor time for each request, with that of
-the thread that writes the trail: on a machine with neighbours, calls a second say more about them.
+the thread that writes the trail: on a machine with neighbours, calls a second say more about them. A server is never
+without metrics, so served, only `--audit no` is off; in process all is.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from bench.measure import each_us, interleaved, medians, ratios
 from bench.processes import Running, cpu_s, keyscope
 from bench.report import Row, at_least, known
 from keyscope.authority.ledger import Ledger
+from keyscope.authority.meter import JUDGING_S, timing
 from keyscope.authority.verify import Verifier
 from keyscope.gate.admit import first_look
+from keyscope.gate.timed import timed
 from keyscope.model.decision import Allow
 from keyscope.server import load_policy
 from keyscope.store.sqlite import SqliteStore
@@ -48,8 +51,8 @@ def _door(quick: bool) -> list[Row]:
     path = keys.database(_KEY_COUNT)
     with _verifier(path, None) as without, _verifier(path, Ledger()) as recording:
         doors: Measures = {
-            _OFF: partial(_each_us, without, calls),
-            _ON: partial(_each_us, recording, calls),
+            _OFF: partial(_each_us, without, partial(first_look, without), calls),
+            _ON: partial(_each_us, recording, partial(timed, timing(JUDGING_S), first_look, recording), calls),
         }
         found = interleaved(doors, rounds)
     us = medians(found)
@@ -71,10 +74,10 @@ def _verifier(database: Path, ledger: Ledger | None) -> Iterator[Verifier]:
         store.close()
 
 
-def _each_us(verifier: Verifier, calls: int) -> float:
+def _each_us(verifier: Verifier, judge: Callable[[Call], object], calls: int) -> float:
     asked = [_call(keys.token(number)) for number in range(1, HOT_KEYS + 1)]
-    assert all(isinstance(first_look(verifier, call), Allow) for call in asked)
-    took = each_us(partial(first_look, verifier), [asked[number % HOT_KEYS] for number in range(calls)])
+    assert all(isinstance(judge(call), Allow) for call in asked)
+    took = each_us(judge, [asked[number % HOT_KEYS] for number in range(calls)])
     if verifier.ledger is not None:
         verifier.ledger.take()
     return took
