@@ -56,11 +56,11 @@ def is_judged_by_body(allow: Allow) -> bool:
 
 def standing_of(verifier: Verifier, call: Call, allow: Allow) -> Standing:
     """The permission that was given, for as long as the call lasts."""
-    token, access = find_bearer(call.headers), allow.access
+    access = allow.access
 
     def objection() -> Answer | None:
         try:
-            decision = verifier.judge(verifier.find(token), access.route, access.needs)
+            decision = verifier.judge(verifier.find(find_bearer(call.headers)), access.route, access.needs)
         except Unauthenticated as error:
             verifier.note_refused(error, attempt_of(call))
             return answer(error)
