@@ -11,20 +11,24 @@ import contextlib
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from keyscope.authority.meter import Meter
 from keyscope.authority.ports import Store
 from keyscope.authority.recording import Recording
 from keyscope.gate.export import Origin
 from keyscope.gate.followers import folder_beside
 from keyscope.gate.haproxy.configuration import Bounds, Place
 from keyscope.gate.haproxy.engine import Engine
+from keyscope.gate.shared import SharedCounts, told
+from keyscope.gate.upkeep import FirstUses
 from keyscope.policy.document import Policy
 from keyscope.recorded import recorded
 from keyscope.settings import Settings
 from keyscope.store.open import open_store, sqlite_path
+from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock
 from keyscope.wire.asgi import App, Receive, Scope, Send
 
@@ -62,10 +66,23 @@ class PeerFromEngine:
 async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: Connection) -> None:
     """Run HAProxy until a signal, or until the parent ends."""
     clock = SystemClock()
-    with contextlib.closing(open_store(settings.database)) as store:
-        recording = recorded(settings.database, store, clock, is_wanted=settings.audit)
-        with recording as opened:
-            await _run(_engine(settings, policy, folder, store, opened), settings, parent)
+    outbox = open_outbox(outbox_beside(sqlite_path(settings.database)))
+    with contextlib.closing(outbox), contextlib.closing(open_store(settings.database)) as store:
+        opened = recorded(settings.database, store, clock, is_wanted=settings.audit)
+        with opened as recording:
+            engine = _engine(settings, policy, folder, store, recording, outbox.note_first_uses)
+            async with _counted(recording, folder):
+                await _run(engine, settings, parent)
+
+
+@contextlib.asynccontextmanager
+async def _counted(recording: Recording | None, folder: Path) -> AsyncIterator[None]:
+    """What HAProxy judges goes into the metrics, which the workers show."""
+    meter = Meter()
+    if recording is not None:
+        recording.meter = meter
+    async with told(SharedCounts(meter, folder)):
+        yield
 
 
 async def _run(engine: Engine, settings: Settings, parent: Connection) -> None:
@@ -88,7 +105,14 @@ async def _run(engine: Engine, settings: Settings, parent: Connection) -> None:
         await running
 
 
-def _engine(settings: Settings, policy: Policy, folder: Path, store: Store, recording: Recording | None) -> Engine:
+def _engine(
+    settings: Settings,
+    policy: Policy,
+    folder: Path,
+    store: Store,
+    recording: Recording | None,
+    first_uses: FirstUses,
+) -> Engine:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     place = Place(
         listen=f"{host}:{settings.port}",
@@ -106,4 +130,4 @@ def _engine(settings: Settings, policy: Policy, folder: Path, store: Store, reco
         threads=settings.engine_threads,
     )
     has_key = settings.upstream_key is not None
-    return Engine(place, bounds, store, SystemClock(), policy.table(), recording, has_key=has_key)
+    return Engine(place, bounds, store, SystemClock(), policy.table(), recording, first_uses, has_key=has_key)

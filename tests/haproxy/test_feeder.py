@@ -52,7 +52,7 @@ async def _confirmed_after_ms(deaf: DeafSocket, on_too_much: Callable[[], None] 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "haproxy.sock"
         async with await asyncio.start_unix_server(deaf, path):
-            record = Record(MemoryStore(), None, {}, clock)
+            record = Record(MemoryStore(), None, {}, clock, None)
             feeder = Feeder(MemoryStore(), Bits(["devboxes"]), path, Path(name), clock, record, on_too_much)
             feeder._unreached_until_ms = 0  # no feeder was before this one
             await feeder.confirm()

@@ -20,6 +20,7 @@ from keyscope.gate.haproxy.feed import Feed
 from keyscope.recorded import recorded
 from keyscope.server import load_policy, start_logging
 from keyscope.store.open import open_store, sqlite_path
+from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock
 
 
@@ -36,11 +37,12 @@ def feed(database: str, policy: str, directory: str, socket: str, reload_command
     start_logging("info")
     _check_directory(Path(directory))
     store, clock = open_store(database), SystemClock()
+    outbox = open_outbox(outbox_beside(sqlite_path(database)))
     recording = recorded(database, store, clock, is_wanted=audit == "yes")
-    with closing(store), recording as opened, private_folder() as folder:
+    with closing(store), closing(outbox), recording as opened, private_folder() as folder:
         reload = _reload_by(reload_command)
         table = load_policy(policy).table()
-        feeding = Feed(store, clock, table, Path(directory), Path(socket), reload, opened)
+        feeding = Feed(store, clock, table, Path(directory), Path(socket), reload, opened, outbox.note_first_uses)
         feeding.write()
         click.echo(f"keyscope feeds HAProxy at {socket}; its maps are in {directory}", err=True)
         followed = folder_beside(sqlite_path(database).resolve())

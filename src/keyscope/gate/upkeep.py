@@ -39,21 +39,25 @@ async def record(verifier: Verifier, store: Store, first_uses: FirstUses | None 
     dead = verifier.dead.take()
     if not (used or dead):
         return
+    try:
+        await asyncio.to_thread(write_uses, store, used, first_uses, lambda writer: verifier.dead.write(writer, dead))
+    except KeyscopeError as error:
+        log.warning("last uses were not recorded: %s", error.detail)
+
+
+def write_uses(
+    store: Store, used: Mapping[str, int], first_uses: FirstUses | None, more: Callable[[Writer], None] = lambda _: None
+) -> None:
+    """Write down when keys were last used (Unix milliseconds by key id), and ``more`` in the same commit."""
+    # First: what is told twice is made one message of, what is not told is lost.
+    if first_uses is not None and (fresh := store.read(lambda reader: _never_used(reader, used))):
+        first_uses(fresh)
 
     def work(writer: Writer) -> None:
         writer.record_use(used)
-        verifier.dead.write(writer, dead)
+        more(writer)
 
-    def write() -> None:
-        # First: what is told twice is made one message of, what is not told is lost.
-        if first_uses is not None and (fresh := store.read(lambda reader: _never_used(reader, used))):
-            first_uses(fresh)
-        store.write(work)
-
-    try:
-        await asyncio.to_thread(write)
-    except KeyscopeError as error:
-        log.warning("last uses were not recorded: %s", error.detail)
+    store.write(work)
 
 
 def _never_used(reader: Reader, used: Mapping[str, int]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from keyscope.authority.recording import Recording
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.haproxy.configuration import Bounds, Place, configuration
 from keyscope.gate.haproxy.feed import Feed
+from keyscope.gate.upkeep import FirstUses
 from keyscope.model.operation import Table
 
 log = logging.getLogger(__name__)
@@ -56,13 +57,14 @@ class Engine:
         clock: Clock,
         table: Table,
         recording: Recording | None,
+        first_uses: FirstUses | None,
         *,
         has_key: bool,
     ) -> None:
         self._program = find_haproxy()
         self._folder = place.directory
         self._configuration = configuration(place, bounds, table, is_engine=True, has_key=has_key)
-        self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload, recording)
+        self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload, recording, first_uses)
         self._process: Process | None = None
 
     async def run(self, followed: Path) -> None:

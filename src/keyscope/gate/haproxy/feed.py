@@ -15,6 +15,7 @@ from keyscope.gate.haproxy.feeder import Feeder
 from keyscope.gate.haproxy.files import bits_of, write_fixed, write_keys, write_some_keys
 from keyscope.gate.haproxy.record import Record
 from keyscope.gate.haproxy.routes import rows
+from keyscope.gate.upkeep import FirstUses
 from keyscope.model.operation import Table
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Feed:
         socket: Path,
         reload: Callable[[], Awaitable[None]],
         recording: Recording | None,
+        first_uses: FirstUses | None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -46,7 +48,7 @@ class Feed:
         self._bits = bits_of(table)
         self._wants_maps = asyncio.Event()
         judged = {row.needs: row for row in rows(table, self._bits)}
-        self._record = Record(store, recording, judged, clock)
+        self._record = Record(store, recording, judged, clock, first_uses)
         self._feeder = Feeder(store, self._bits, socket, directory, clock, self._record, self._wants_maps.set)
 
     def write_to_start(self) -> None:

@@ -18,6 +18,7 @@ from keyscope.gate.haproxy.process import Process
 from keyscope.gate.haproxy.refusals import Refusals
 from keyscope.gate.haproxy.routes import Row
 from keyscope.gate.haproxy.runtime import Away, Runtime
+from keyscope.gate.upkeep import FirstUses, write_uses
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,21 @@ _USES_EVERY = 10
 
 
 class Record:
-    """Of all processes of one HAProxy. Without a recording only last uses are written down."""
+    """Of all processes of one HAProxy. Without a recording only last uses are written down.
 
-    def __init__(self, store: Store, recording: Recording | None, rows: Mapping[int, Row], clock: Clock) -> None:
+    ``first_uses`` is told of keys that were never used before.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        recording: Recording | None,
+        rows: Mapping[int, Row],
+        clock: Clock,
+        first_uses: FirstUses | None,
+    ) -> None:
         self._store = store
+        self._first_uses = first_uses
         self._recording = recording
         self._rows = rows
         self._clock = clock
@@ -100,4 +112,4 @@ class Record:
     async def _write_uses(self) -> None:
         used, self._used_at_ms = self._used_at_ms, {}
         if used:
-            await asyncio.to_thread(self._store.write, lambda writer: writer.record_use(used))
+            await asyncio.to_thread(write_uses, self._store, used, self._first_uses)
