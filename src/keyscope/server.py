@@ -147,7 +147,7 @@ def _followers(store: Store) -> Callable[[], int]:
 
 @contextlib.contextmanager
 def _recording(settings: Settings, store: Store) -> Iterator[Recording | None]:
-    """What this process records, if it is to."""
+    """What this process records, if it is to. It ends after all else that may still be a change."""
     if not settings.audit:
         yield None
         return
@@ -156,6 +156,10 @@ def _recording(settings: Settings, store: Store) -> Iterator[Recording | None]:
     )
     with contextlib.closing(recording.trail):
         yield recording
+        try:
+            recording.finish()
+        except KeyscopeError as error:
+            log.error("the audit trail was not signed at the end: %s", error.detail)
 
 
 def _upstream(settings: Settings) -> Upstream:

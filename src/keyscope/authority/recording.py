@@ -85,8 +85,9 @@ class Recording:
             return used
 
     def finish(self) -> None:
-        """Seal and sign what is there, at the end, in whatever thread. Raises StoreUnavailable."""
+        """Copy the last changes, and sign what is there, at the end, in whatever thread. Raises StoreUnavailable."""
         with self._lock:
+            self._copy_changes()
             self._sign(0)
 
     @property

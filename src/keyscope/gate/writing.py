@@ -34,7 +34,6 @@ async def written_down(verifier: Verifier, recording: Recording | None) -> Async
         await asyncio.wait({periodic})
         for _ in range(2):  # the first may be what earlier trouble, or a writing under way, had left
             await writing.once()
-        await writing.finish()
 
 
 class _Writing:
@@ -50,12 +49,6 @@ class _Writing:
         while True:
             await self.once()
             await asyncio.sleep(EVERY_S)
-
-    async def finish(self) -> None:
-        try:
-            await asyncio.to_thread(self._recording.finish)
-        except KeyscopeError as error:
-            log.error("the audit trail was not signed at the end: %s", error.detail)
 
     async def once(self) -> None:
         taken = self._recording.take()
