@@ -23,7 +23,7 @@ from bench.measure import each_us, interleaved, medians, ratios
 from bench.processes import Running, cpu_s, keyscope
 from bench.report import Row, at_least, known
 from keyscope.authority.ledger import Ledger
-from keyscope.authority.meter import JUDGING_S, timing
+from keyscope.authority.meter import JUDGING_S, Times
 from keyscope.authority.verify import Verifier
 from keyscope.gate.admit import first_look
 from keyscope.gate.timed import timed
@@ -49,10 +49,11 @@ def run(quick: bool) -> list[Row]:
 def _door(quick: bool) -> list[Row]:
     calls, rounds = (2_000, 5) if quick else (10_000, 31)
     path = keys.database(_KEY_COUNT)
+    times = Times(JUDGING_S)
     with _verifier(path, None) as without, _verifier(path, Ledger()) as recording:
         doors: Measures = {
             _OFF: partial(_each_us, without, partial(first_look, without), calls),
-            _ON: partial(_each_us, recording, partial(timed, timing(JUDGING_S), first_look, recording), calls),
+            _ON: partial(_each_us, recording, partial(timed, times, first_look, recording), calls),
         }
         found = interleaved(doors, rounds)
     us = medians(found)

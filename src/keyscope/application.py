@@ -20,7 +20,7 @@ from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
 from keyscope.authority.leaks import Leaks
 from keyscope.authority.lifecycle import Lifecycle
-from keyscope.authority.meter import Meter, Timing
+from keyscope.authority.meter import Meter, Times
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
@@ -203,7 +203,7 @@ class Application:
         check(self.verifier, self.index, self._store, self._recording)
 
 
-def _noting(times: Timing, send: Send) -> Send:
+def _noting(times: Times, send: Send) -> Send:
     """A ``send`` that notes how long an answer took to begin, from now on, if it is a 200."""
     began = perf_counter()
 

@@ -6,9 +6,9 @@ so that no caller can make the numbers grow.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 
 from msgspec import Struct
@@ -30,14 +30,37 @@ class Timing(Struct):
     steps: list[int]
     total_s: float = 0.0
 
-    def add(self, seconds: float) -> None:
-        self.steps[bisect_left(self.bounds, seconds)] += 1
-        self.total_s += seconds
+    def add_sorted(self, seconds: Sequence[float]) -> None:
+        """Add times, smallest first. Many at once cost much less than one by one."""
+        ends = [bisect_right(seconds, bound) for bound in self.bounds]
+        for step, (end, begin) in enumerate(zip([*ends, len(seconds)], [0, *ends], strict=True)):
+            self.steps[step] += end - begin
+        self.total_s += sum(seconds)
 
 
 def timing(bounds: tuple[float, ...]) -> Timing:
     """No times yet."""
     return Timing(bounds, [0] * (len(bounds) + 1))
+
+
+class Times:
+    """Takes times where they arise, and sorts them into steps when somebody asks: to add one costs next to nothing."""
+
+    __slots__ = ("_taken", "_timing", "add")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._timing = timing(bounds)
+        self._taken: list[float] = []
+        self.add: Callable[[float], None] = self._taken.append
+        """Add one time, in seconds."""
+
+    def sorted(self) -> Timing:
+        """All that was taken until now. To be called every second or so, for what is not sorted takes memory."""
+        count = len(self._taken)  # the thread that serves goes on adding at the end
+        taken = sorted(self._taken[:count])
+        del self._taken[:count]
+        self._timing.add_sorted(taken)
+        return self._timing
 
 
 class Counts(Struct, frozen=True):
@@ -59,14 +82,14 @@ class Meter:
     def __init__(self) -> None:
         self._calls: Counter[tuple[str, str, str]] = Counter()
         self._deliveries: Counter[str] = Counter()
-        self._judging: dict[str, Timing] = {}
-        self.upstream = timing(UPSTREAM_S)
-        self.revoking = timing(REVOKING_S)
+        self._judging: dict[str, Times] = {}
+        self.upstream = Times(UPSTREAM_S)
+        self.revoking = Times(REVOKING_S)
         self._lock = Lock()
 
-    def judging(self, gate: str) -> Timing:
+    def judging(self, gate: str) -> Times:
         """The time that judging takes at one gate; the same object each time."""
-        return self._judging.setdefault(gate, timing(JUDGING_S))
+        return self._judging.setdefault(gate, Times(JUDGING_S))
 
     def add(self, batch: Batch) -> None:
         """Count what was judged, when it is written down. From any thread."""
@@ -84,10 +107,11 @@ class Meter:
             self._deliveries[outcome] += 1
 
     def counts(self) -> Counts:
-        """What was counted until now."""
+        """What was counted until now. From any thread."""
         with self._lock:
             calls, deliveries = sorted(self._calls.items()), sorted(self._deliveries.items())
-        return Counts(calls, deliveries, dict(self._judging), self.upstream, self.revoking)
+            judging = {gate: times.sorted() for gate, times in self._judging.items()}
+            return Counts(calls, deliveries, judging, self.upstream.sorted(), self.revoking.sorted())
 
 
 def added(all_counts: Iterable[Counts]) -> Counts:
@@ -97,9 +121,9 @@ def added(all_counts: Iterable[Counts]) -> Counts:
         meter._calls.update(dict(counts.calls))
         meter._deliveries.update(dict(counts.deliveries))
         for gate, times in counts.judging.items():
-            _add(meter.judging(gate), times)
-        _add(meter.upstream, counts.upstream)
-        _add(meter.revoking, counts.revoking)
+            _add(meter.judging(gate).sorted(), times)
+        _add(meter.upstream.sorted(), counts.upstream)
+        _add(meter.revoking.sorted(), counts.revoking)
     return meter.counts()
 
 

@@ -39,10 +39,11 @@ class SharedCounts:
         return added([self._meter.counts(), *self._others()])
 
     def write(self) -> None:
-        """Tell the others."""
+        """Sort what was counted, and tell the others."""
+        counts = self._meter.counts()
         if self.folder is not None:
             part = self.folder / f"{self._mine}.part"
-            part.write_bytes(_encode(self._meter.counts()))
+            part.write_bytes(_encode(counts))
             part.replace(self.folder / f"{self._mine}.counts")
 
     def _others(self) -> list[Counts]:

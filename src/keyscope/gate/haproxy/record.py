@@ -50,6 +50,8 @@ class Record:
         self._processes: list[Process] = []
         self._calls: dict[int, Calls] = {}
         self._used_at_ms: dict[str, int] = {}
+        self._turn = asyncio.Lock()
+        """One reading at a time: that before a reload, or at the end, may meet the periodic one."""
 
     def works(self) -> bool:
         """Whether what HAProxy does can be written down."""
@@ -75,12 +77,17 @@ class Record:
         while True:
             await asyncio.sleep(EVERY_S)
             turn += 1
-            await self.once(with_uses=turn % _USES_EVERY == 0)
+            # Never left in the middle: what was read and not written yet would be missing.
+            await asyncio.shield(self.once(with_uses=turn % _USES_EVERY == 0))
 
     async def once(self, *, with_uses: bool = True) -> None:
         """Read what is new, and write it down."""
-        for process in list(self._processes):
-            await self._read(process)
+        async with self._turn:
+            for process in list(self._processes):
+                await self._read(process)
+            await self._write_all(with_uses=with_uses)
+
+    async def _write_all(self, *, with_uses: bool) -> None:
         try:
             if self._recording is not None:
                 await self._write(self._recording)

@@ -35,6 +35,7 @@ class Runtime:
         self._reader = reader
         self._writer = writer
         self._maps = maps
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def connect(cls, socket: Path, maps: Path) -> Runtime:
@@ -110,8 +111,12 @@ class Runtime:
             raise Away(f"HAProxy refused {command.split()[:2]}: {said.strip()[:200]}")
 
     async def _asked(self, command: str) -> str:
+        """One command at a time, and never left in the middle: the next one would read this one's answer."""
+        return await asyncio.shield(self._exchange(command))
+
+    async def _exchange(self, command: str) -> str:
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with self._turn, asyncio.timeout(ANSWER_S):
                 self._writer.write(command.encode() + b"\n")
                 await self._writer.drain()
                 said = await self._reader.readuntil(b"\n" + _PROMPT)
