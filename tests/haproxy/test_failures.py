@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from keyscope.gate.haproxy.engine import DRAIN_S
+from tests.gate.raw import Raw, request_head
 from tests.haproxy.conftest import engine_live
 from tests.haproxy.inside import Inside, children, stopped, until
 from tests.haproxy.many import Many, minted
 from tests.haproxy.traffic import Sent, read, traffic
 from tests.live import Live
-from tests.recorder import Recorder
+from tests.recorder import Recorder, Reply, Seen
 
 KEYS = 10_500
 REVOKED = 10_000
@@ -134,6 +137,43 @@ def test_the_death_of_a_root_is_the_death_of_its_whole_tree(
         assert int(inside.map("lease.map")["number"]) >= int(before)
         assert {status(server, secret) for secret in tree.secrets[::500]} == {401}
         assert len(inside.map("ask.map")) >= 12_000
+
+
+def test_a_connection_that_was_idle_in_a_reload_takes_one_more_request(fresh: Live) -> None:
+    """If it were closed at once, a request that is on its way would be lost."""
+    inside, key = Inside(fresh), fresh.mint("devboxes:read")["key_secret"]
+    with Raw(fresh.port) as raw:
+        assert raw.ask("GET", "/v1/devboxes", key).status == 200
+        before = children(inside.haproxy)
+        os.kill(inside.haproxy, signal.SIGUSR2)
+        until(lambda: set(children(inside.haproxy)) - set(before))
+        until(inside.is_judging)
+        assert raw.ask("GET", "/v1/devboxes", key).status == 200
+
+
+def test_an_orderly_end_waits_for_requests_and_not_for_idle_connections(fresh: Live, upstream: Recorder) -> None:
+    key, began, ending = fresh.mint("devboxes:read")["key_secret"], threading.Event(), threading.Event()
+
+    def slow(_: Seen) -> Reply:
+        began.set()
+        assert ending.wait(10)
+        time.sleep(0.5)  # a while after the end has begun
+        return Reply()
+
+    with Raw(fresh.port) as idle, Raw(fresh.port) as busy, ThreadPoolExecutor(1) as pool:
+        assert idle.ask("GET", "/v1/devboxes", key).status == 200
+        upstream.respond = slow
+        try:
+            busy.send(request_head("GET", "/v1/devboxes", key))
+            assert began.wait(10)
+            began_s = time.monotonic()
+            stopping = pool.submit(fresh.stop)
+            ending.set()
+            assert busy.answer().status == 200
+            stopping.result()
+            assert time.monotonic() - began_s < DRAIN_S
+        finally:
+            upstream.respond = lambda _: Reply()
 
 
 def revoke_all(live: Live, ids: list[str]) -> list[int]:

@@ -21,6 +21,7 @@ from keyscope.authority.recording import Recording
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.haproxy.configuration import Bounds, Place, configuration
 from keyscope.gate.haproxy.feed import Feed
+from keyscope.gate.haproxy.runtime import Away, Runtime
 from keyscope.gate.upkeep import FirstUses
 from keyscope.model.operation import Table
 
@@ -30,6 +31,7 @@ OLDEST = (2, 6)
 CONFIGURATION = "haproxy.cfg"
 DRAIN_S = 10.0
 _RESTART_S = 0.5
+_LOOK_S = 0.05
 _WITH_US = ("setpriv", "--pdeathsig", "TERM")
 """HAProxy is told to end when the thread that started it does."""
 
@@ -63,6 +65,7 @@ class Engine:
     ) -> None:
         self._program = find_haproxy()
         self._folder = place.directory
+        self._socket = place.socket
         self._configuration = configuration(place, bounds, table, is_engine=True, has_key=has_key)
         self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload, recording, first_uses)
         self._process: Process | None = None
@@ -91,15 +94,18 @@ class Engine:
         self._signal(signal.SIGUSR2)
 
     async def _stop(self) -> None:
+        """End when the requests in flight have ended. HAProxy itself would wait for idle connections, too."""
         if self._process is None:
             return
-        self._signal(signal.SIGUSR1)
-        try:
+        with suppress(Away, TimeoutError):
+            runtime = await Runtime.connect(self._socket, self._folder)  # it stays open in a soft stop
+            self._signal(signal.SIGUSR1)
             async with asyncio.timeout(DRAIN_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._signal(signal.SIGTERM)
-            await self._process.wait()
+                while await runtime.requests():
+                    await asyncio.sleep(_LOOK_S)
+            runtime.close()
+        self._signal(signal.SIGTERM)
+        await self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -86,6 +86,10 @@ class Runtime:
         """Have it ask Keyscope about everything."""
         await self._told(f"set map {self._maps / LEASE} {UNTIL} 0")
 
+    async def requests(self) -> int:
+        """How many requests of callers are in flight."""
+        return (await self._asked("show sess")).count(" fe=keyscope ")
+
     async def calls(self, since_s: int) -> list[tuple[str, int, int]]:
         """The table of calls: what was called, when last (Unix seconds), and how often; those since then."""
         said = await self._asked(f"show table calls data.gpt0 ge {since_s}")
