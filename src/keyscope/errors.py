@@ -36,6 +36,7 @@
     ├── Unavailable                 the authority cannot decide; the gate stays closed
     │   ├── StoreUnavailable
     │   ├── AuditUnavailable        what was decided cannot be written down
+    │   ├── Draining                this server is about to end: readiness alone says so
     │   ├── TooManyStreams          as many follow the changes as one process serves
     │   ├── TooManyReports          as many reports of leaks are read as one process takes at once
     │   ├── SigningKeysUnavailable  the public keys of who signs reports cannot be had
@@ -320,6 +321,13 @@ class AuditUnavailable(Unavailable):
 
     code = "audit_unavailable"
     message = "The audit trail cannot be written at the moment, so nothing is let through. The log says why."
+
+
+class Draining(Unavailable):
+    """The server ends soon. Only readiness says so; requests are still answered."""
+
+    code = "draining"
+    message = "This server is about to end. Send new requests to another one."
 
 
 class TooManyStreams(Unavailable):
