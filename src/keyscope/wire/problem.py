@@ -55,6 +55,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.CountersUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyReports: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.SigningKeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
