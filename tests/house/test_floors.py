@@ -184,6 +184,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gate.haproxy.record",
         "gate.haproxy.feeder",
         "gate.haproxy.feed",
+        "gate.haproxy.said",
         "gate.haproxy.engine",
         "leaks",
         "leaks.github",
@@ -268,6 +269,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "settings",
+        "logs",
+        "told",
         "system",
         "recorded",
         "asgi",
