@@ -37,6 +37,8 @@
     ├── Unavailable                 the authority cannot decide; the gate stays closed
     │   ├── StoreUnavailable
     │   ├── AuditUnavailable        what was decided cannot be written down
+    │   ├── CountersUnavailable     how often a key was used cannot be counted
+    │   ├── Draining                this server is about to end: readiness alone says so
     │   ├── TooManyStreams          as many follow the changes as one process serves
     │   ├── TooManyReports          as many reports of leaks are read as one process takes at once
     │   ├── SigningKeysUnavailable  the public keys of who signs reports cannot be had
@@ -328,6 +330,20 @@ class AuditUnavailable(Unavailable):
 
     code = "audit_unavailable"
     message = "The audit trail cannot be written at the moment, so nothing is let through. The log says why."
+
+
+class CountersUnavailable(Unavailable):
+    """The counters are locked, full, gone or damaged. Only keys whose use is counted are closed by it."""
+
+    code = "counters_unavailable"
+    message = "How often the key was used cannot be counted at the moment, so it is not let through. The log says why."
+
+
+class Draining(Unavailable):
+    """The server ends soon. Only readiness says so; requests are still answered."""
+
+    code = "draining"
+    message = "This server is about to end. Send new requests to another one."
 
 
 class TooManyStreams(Unavailable):

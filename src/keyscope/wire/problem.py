@@ -56,6 +56,8 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.CountersUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyReports: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.SigningKeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
