@@ -1,4 +1,4 @@
-"""Backup and restore with the command as it is run: whole under load, never over something; no key comes back unseen."""
+"""Backup and restore by the command as it is run: whole under load, over nothing, and no key comes back unseen."""
 
 from __future__ import annotations
 
