@@ -58,6 +58,8 @@ def test_describe_says_everything_but_the_secret(live: Live) -> None:
         "dead_used_at_ms": None,
         "leaked_at_ms": None,
         "narrowed_at_ms": None,
+        "restrictions": None,
+        "effective_restrictions": [],
         "narrowed_from": None,
         "observe_until_ms": None,
         "scopes": made["scopes"],
