@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace as with_
 from tests.store.contract_life import LifeContract
 from tests.store.contract_lists import ListContract
+from tests.store.contract_runs import RunContract
 from tests.store.contract_sessions import SessionContract
 from tests.store.samples import (
     ACCOUNT,
@@ -34,6 +35,7 @@ from keyscope.authority.ports import Account, Store, Writer
 from keyscope.errors import StoreUnavailable
 from keyscope.model.event import EventKind
 from keyscope.model.key import State
+from keyscope.model.run import Run
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 
@@ -62,6 +64,7 @@ class KeepingContract:
             observe_within=(Scope.parse("devboxes:read"),),
             narrowed_at_ms=12,
             narrowed_from=(Scope.parse("objects:none"), Scope.parse("account:write")),
+            run=Run(devbox_id="dbx_1", lease_ms=13, lease_until_ms=14),
         )
         put(store, parent, key)
         assert get(store, "key_1") == parent
@@ -322,6 +325,13 @@ class IndexContract:
 
 
 class StoreContract(
-    KeepingContract, RefusingContract, TransactionContract, IndexContract, ListContract, LifeContract, SessionContract
+    KeepingContract,
+    RefusingContract,
+    TransactionContract,
+    IndexContract,
+    ListContract,
+    LifeContract,
+    RunContract,
+    SessionContract,
 ):
     """All of it."""

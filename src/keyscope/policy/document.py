@@ -15,6 +15,7 @@ from msgspec import Struct
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.operation import Operation, Table
 from keyscope.policy.advice import Caution, Preset, read_cautions, read_presets
+from keyscope.policy.ends import with_signs
 from keyscope.policy.handed import CredentialKind, read_credential_kinds
 from keyscope.policy.rows import Names, read_operations
 from keyscope.policy.source import Document, Place, near
@@ -28,7 +29,7 @@ _BUILTIN = files("keyscope.policy") / "builtin"
 _OWN = "keyscope"
 _REQUIRED = ("policy", "title", "resource_types")
 _ROWS = ("operations", "mcp")
-_OPTIONAL = ("key_management", "presets", "cautions", "credential_kinds")
+_OPTIONAL = ("key_management", "presets", "cautions", "credential_kinds", "ends")
 
 
 class ResourceType(Struct, frozen=True):
@@ -61,6 +62,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     def resource_names(self) -> tuple[str, ...]:
         """The resource types, in the order of the file."""
         return tuple(resource.name for resource in self.resource_types)
+
+    @property
+    def shows_ends(self) -> bool:
+        """Whether some call shows that an instance has ended to which keys can be bound."""
+        return any(operation.sign is not None for operation in self.operations)
 
     def table(self) -> Table:
         """The operations, compiled for look-up."""
@@ -99,7 +105,7 @@ def parse(text: str, where: str, *, own: bool = False) -> Policy:
         title=_text(top.get("title")),
         key_management=_key_management(top.get("key_management"), names),
         resource_types=types,
-        operations=(*rows.operations, *tools),
+        operations=(*with_signs(top.get("ends"), names, rows.operations), *tools),
         undocumented=rows.undocumented | {tool.id for tool in tools},
         undocumented_members=rows.undocumented_members,
         presets=read_presets(top.get("presets"), names),
