@@ -116,6 +116,16 @@ class Live:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal, and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_code(self, wait_s: float = 20) -> int:
+        """Wait for its end."""
+        assert self._process is not None
+        return self._process.wait(wait_s)
+
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
         if self._process is not None and self._process.poll() is None:

@@ -31,11 +31,11 @@ from keyscope.authority.sessions import Sessions
 from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
 from keyscope.console.site import Console
-from keyscope.errors import NotFound
-from keyscope.gate.bound import Bound
+from keyscope.errors import Draining, NotFound
 from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
+from keyscope.gate.runs import RunWatch
 from keyscope.gate.shared import SharedCounts
 from keyscope.gate.timed import timed
 from keyscope.gate.traces import Traces
@@ -50,7 +50,7 @@ from keyscope.webhooks.delivering import Limits as DeliveryLimits
 from keyscope.webhooks.making import Making
 from keyscope.webhooks.managing import Webhooks
 from keyscope.webhooks.opening import kept_for
-from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
+from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, last_one, refuse_websocket, send_answer
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer, answer
@@ -79,6 +79,7 @@ class Application:
         self._recording = recording
         self.traces: Traces | None = None
         """Where calls are traced, if they are to be."""
+        self._leaving = False
         self._meter = Meter()
         self.counts = SharedCounts(self._meter)
         if recording is not None:
@@ -95,7 +96,7 @@ class Application:
             self._meter,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
-            bound=Bound(self.index, self.runs),
+            runs=RunWatch(self.index, self.runs),
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
         self.feed = Feed(store, self.index, clock)
@@ -130,7 +131,7 @@ class Application:
             public_url=settings.public_url,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
-            check=self.check,
+            check=self._check_ready,
             meters=self.meters,
             webhooks=Webhooks(store, outbox, sealer, clock, entropy, settings.webhook_targets),
             metrics_peers=settings.metrics_peers,
@@ -151,7 +152,7 @@ class Application:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            await self._http(scope, receive, last_one(scope, send) if self._leaving else send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
 
@@ -199,9 +200,18 @@ class Application:
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
             return answer(unavailable(error), status=dialect.status)
 
+    def leave(self) -> None:
+        """Say that this server ends soon: to who asks whether it is ready, and on every connection that is used."""
+        self._leaving = True
+
     def stop(self) -> None:
         """End the streams that have no end of their own: a stop waits for every answer."""
         self.feed.close()
+
+    def _check_ready(self) -> None:
+        if self._leaving:
+            raise Draining
+        self.check()
 
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing.connection import Connection
@@ -30,6 +29,7 @@ from keyscope.settings import Settings
 from keyscope.store.open import open_store, sqlite_path
 from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock
+from keyscope.told import Told
 from keyscope.wire.asgi import App, Receive, Scope, Send
 
 PEER_HEADER = b"x-keyscope-peer"
@@ -87,20 +87,12 @@ async def _counted(recording: Recording | None, folder: Path) -> AsyncIterator[N
 
 async def _run(engine: Engine, settings: Settings, parent: Connection) -> None:
     """Ends the engine once: its end takes a while, and a second call would cut it short."""
-    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-
-    def stop() -> None:
-        loop.remove_reader(parent.fileno())
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.add_reader(parent.fileno(), stop)
+    told = Told(parent)
     followed = folder_beside(sqlite_path(settings.database).resolve())
-    running, stopped = asyncio.ensure_future(engine.run(followed)), asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    running = asyncio.ensure_future(engine.run(followed))
+    await told.first({running})
+    await told.to_stop({running}, settings.drain_s)
     running.cancel()
-    stopped.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
 
@@ -130,4 +122,5 @@ def _engine(
         threads=settings.engine_threads,
     )
     has_key = settings.upstream_key is not None
-    return Engine(place, bounds, store, SystemClock(), policy.table(), recording, first_uses, has_key=has_key)
+    table, stop_s = policy.table(), settings.stop_s
+    return Engine(place, bounds, store, SystemClock(), table, recording, first_uses, has_key=has_key, stop_s=stop_s)

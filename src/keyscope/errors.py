@@ -9,6 +9,7 @@
     │   └── Forbidden               known, and not allowed
     │       ├── InsufficientScope
     │       ├── NotInPolicy
+    │       ├── Restricted          the key has the scopes, and a restriction of its line objects
     │       ├── ExceedsParent       a key may not mint or update into more than itself
     │       ├── OutsideTree         a restricted key manages only what it minted
     │       ├── StandardKeyRequired
@@ -36,6 +37,8 @@
     ├── Unavailable                 the authority cannot decide; the gate stays closed
     │   ├── StoreUnavailable
     │   ├── AuditUnavailable        what was decided cannot be written down
+    │   ├── CountersUnavailable     how often a key was used cannot be counted
+    │   ├── Draining                this server is about to end: readiness alone says so
     │   ├── TooManyStreams          as many follow the changes as one process serves
     │   ├── TooManyReports          as many reports of leaks are read as one process takes at once
     │   ├── SigningKeysUnavailable  the public keys of who signs reports cannot be had
@@ -131,6 +134,13 @@ class NotInPolicy(Forbidden):
 
     code = "not_in_policy"
     message = "This operation is not in the policy, so restricted keys may not call it."
+
+
+class Restricted(Forbidden):
+    """A restriction of the key, or of one above it, objects; the answer says which and what would help."""
+
+    code = "restricted"
+    message = "The key is restricted, and one of its restrictions does not allow this call."
 
 
 class ExceedsParent(Forbidden):
@@ -320,6 +330,20 @@ class AuditUnavailable(Unavailable):
 
     code = "audit_unavailable"
     message = "The audit trail cannot be written at the moment, so nothing is let through. The log says why."
+
+
+class CountersUnavailable(Unavailable):
+    """The counters are locked, full, gone or damaged. Only keys whose use is counted are closed by it."""
+
+    code = "counters_unavailable"
+    message = "How often the key was used cannot be counted at the moment, so it is not let through. The log says why."
+
+
+class Draining(Unavailable):
+    """The server ends soon. Only readiness says so; requests are still answered."""
+
+    code = "draining"
+    message = "This server is about to end. Send new requests to another one."
 
 
 class TooManyStreams(Unavailable):

@@ -73,6 +73,9 @@ class McpApplication:
                 return  # without the last message the server cuts the connection
             await send_answer(talk.send, rpc_answer(refused(error), scope.get(RPC_ID)))
 
+    def leave(self) -> None:
+        """Nothing: the path of the endpoint is the upstream's, so there is none to ask for readiness."""
+
     def stop(self) -> None:
         """Nothing: a client starts a stream again that the end of the server has cut."""
 

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +32,7 @@ from keyscope.gate.traces import Traces, watch
 from keyscope.gate.upkeep import FirstUses, record
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.writing import written_down
+from keyscope.logs import Named, is_json, say
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.own import with_own_operations
@@ -44,8 +43,9 @@ from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
+from keyscope.told import Told
 from keyscope.webhooks.delivering import delivering
-from keyscope.wire.asgi import Receive, Scope, Send
+from keyscope.wire.asgi import App, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,6 @@ CHECK_EVERY_S = 1.0
 RECORD_EVERY_S = 2.0
 IDLE_EVERY_S = 60.0
 RUNS_EVERY_S = 2.0
-DRAIN_S = 10.0
 _BACKLOG = 2048
 _MAX_REQUESTS_AT_ONCE = 16384
 _STREAMS = 100
@@ -73,6 +72,8 @@ class Served(Protocol):
     verifier: Verifier
 
     def check(self) -> None: ...
+
+    def leave(self) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -182,11 +183,6 @@ async def _run_server(
     socket_path: Path | None,
 ) -> None:
     server = _server(settings, application, socket_path)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    if parent is not None:
-        loop.add_reader(parent.fileno(), server.stop)  # readable at the parent's end of life
     background = [
         asyncio.create_task(_watch_store(application, store)),
         asyncio.create_task(_record_uses(application, store)),
@@ -198,20 +194,26 @@ async def _run_server(
         background.append(asyncio.create_task(_close_silent(settings)))
     if announce:
         background.append(asyncio.create_task(_announce(settings, socket_path)))
+    told = Told(parent)
     serving = asyncio.create_task(server.serve())
     try:
-        await _until_stopped(server, serving, application)
+        await told.first({serving})
+        application.leave()
+        # Behind HAProxy the worker serves for as long as the engine does, and then its parent tells it.
+        await told.to_stop({serving}, settings.drain_s if socket_path is None else None)
+        server.stop()  # type: ignore[no-untyped-call]  # Granian has no types there
+        application.stop()
+        await _ended(serving, settings.stop_s)
     finally:
         for task in background:
             task.cancel()
 
 
-async def _until_stopped(server: Server, serving: asyncio.Task[None], application: Served) -> None:
-    while not serving.done() and not server.interrupt_signal:
-        await asyncio.wait({serving}, timeout=0.1)
-    application.stop()
-    done, _ = await asyncio.wait({serving}, timeout=DRAIN_S)
+async def _ended(serving: asyncio.Task[None], stop_s: float) -> None:
+    """Returns when what is under way has ended, after so many seconds at the latest."""
+    done, _ = await asyncio.wait({serving}, timeout=stop_s)
     if not done:
+        log.warning("requests were still under way after %g s, and are cut off", stop_s)
         serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
@@ -220,8 +222,9 @@ async def _until_stopped(server: Server, serving: asyncio.Task[None], applicatio
 def _server(settings: Settings, application: Served, socket_path: Path | None) -> Server:
     if socket_path is not None:
         socket_path.unlink(missing_ok=True)  # of a worker before this one
+    app: App = application if socket_path is None else PeerFromEngine(application)
     return Server(
-        application if socket_path is None else PeerFromEngine(application),
+        Named(app) if is_json() else app,
         uds=socket_path,
         address=settings.host,
         port=settings.port,
@@ -249,8 +252,7 @@ async def _announce(settings: Settings, socket_path: Path | None) -> None:
             continue
         writer.close()
         and_envoy = f", for Envoy (gRPC) on {settings.envoy_grpc}" if settings.envoy_grpc is not None else ""
-        sys.stderr.write(f"keyscope {__version__} is ready on {settings.url}{and_envoy}\n")
-        sys.stderr.flush()
+        say(f"keyscope {__version__} is ready on {settings.url}{and_envoy}")
         return
 
 
@@ -298,10 +300,3 @@ async def _record_uses(application: Served, store: Store) -> None:
 
 def _first_uses(application: Served) -> FirstUses | None:
     return application.webhooks.outbox.note_first_uses if isinstance(application, Application) else None
-
-
-def start_logging(level: str) -> None:
-    """Log to stderr."""
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )

@@ -36,6 +36,9 @@ GITHUB_KEYS = "--leaks-github-keys"
 BUILT_IN, HAPROXY = "builtin", "haproxy"
 """The engines."""
 
+TEXT, JSON = "text", "json"
+LOG_FORMATS = (TEXT, JSON)
+
 
 class Setting(Struct, frozen=True):
     """One setting. ``parse`` turns its text into a value or raises ValueError with a sentence for people."""
@@ -101,6 +104,9 @@ class Settings(Struct, frozen=True):
     audit: bool
     audit_days: int
     log_level: str
+    log_format: str
+    drain_s: float
+    stop_s: float
     public_url: str | None
     leaks_github_keys: str | Path | None
     leaks_revoke: bool
@@ -280,6 +286,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
     Setting("audit_days", "0", _whole(0, 36500), "Days for which the audit trail is kept; 0 for ever."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
+    Setting("log_format", TEXT, _one_of(*LOG_FORMATS), "Lines for people, or json: one object a line."),
+    Setting("drain_s", "0", _seconds(0, 3600), "On SIGTERM: serve on for so long while readyz says 503 draining."),
+    Setting("stop_s", "10", _seconds(0, 3600), "After that: how long requests under way may take to end."),
     Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
     Setting(
         "leaks_github_keys",

@@ -1,6 +1,7 @@
 """Keep the server's processes running: one alone, or several workers on one port, or workers behind HAProxy.
 
-The processes share the port and the database and nothing else. A process ends when its parent does.
+The processes share the port and the database and nothing else. A process ends when its parent does. What a supervisor
+is told it tells them all; workers behind HAProxy go on until HAProxy has ended, which asks them to the last.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -21,11 +24,19 @@ import uvloop
 
 from keyscope.application import Application
 from keyscope.behind import private_folder, run_engine, worker_socket
+from keyscope.errors import ConfigurationError
+from keyscope.logs import say_error, start_early, start_logging
 from keyscope.policy.document import Policy
-from keyscope.server import DRAIN_S, load_policy, run_alone, serve, start_logging
+from keyscope.server import load_policy, run_alone, serve
 from keyscope.settings import BUILT_IN, HAPROXY, Settings, parse_settings
+from keyscope.told import DRAIN, STOP
 
 log = logging.getLogger(__name__)
+
+_ENGINE = "engine"
+_LOOK_S = 0.1
+_MARGIN_S = 1.0
+"""For what a process does after its last answer: writing down what it has counted."""
 
 
 def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -> int:
@@ -48,33 +59,52 @@ def _supervise(settings: Settings, options: Mapping[str, str | None]) -> int:
     """Start the workers and the engine, start one again that dies, and stop them all on SIGTERM or SIGINT."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    stopping = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-        ours.close()
+    told: list[int] = []
 
     def start(child: _Child, *, first: bool) -> BaseProcess:
         process = context.Process(target=child.body, args=(*child.arguments, theirs, first), name=child.name)
         process.start()
         return process
 
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, stop)
+    for signal_number in (DRAIN, STOP):
+        signal.signal(signal_number, lambda heard, _: told.append(heard))
     with _children(settings, dict(options)) as children:
         running = [start(child, first=True) for child in children]
-        while not stopping:
+        while not told:
             for number, process in enumerate(running):
-                process.join(0.1)
-                if not process.is_alive() and not stopping:
+                process.join(_LOOK_S)
+                if not process.is_alive() and not told:
                     log.error("%s ended with code %s; starting it again", process.name, process.exitcode)
                     running[number] = start(children[number], first=False)
-        for process in running:
-            process.join(DRAIN_S + 1)
-            if process.is_alive():
-                process.kill()
+        _end(running, settings, told[0], ours)
     return 0
+
+
+def _end(running: list[BaseProcess], settings: Settings, told: int, pipe: Connection) -> None:
+    """End the processes, those that face the callers first. Whoever does not end in time is killed."""
+    facing = [process for process in running if process.name == _ENGINE] or running
+    for process in running:
+        _tell(process, told if process in facing else DRAIN)
+    wait_s = settings.stop_s + _MARGIN_S
+    _join(facing, wait_s + (settings.drain_s if told == DRAIN else 0))
+    pipe.close()
+    _join(running, wait_s)
+
+
+def _tell(process: BaseProcess, number: int) -> None:
+    if process.pid is not None and process.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
+def _join(processes: list[BaseProcess], wait_s: float) -> None:
+    end = time.monotonic() + wait_s
+    for process in processes:
+        process.join(max(0.0, end - time.monotonic()))
+        if process.is_alive():
+            log.error("%s did not end in time and is killed", process.name)
+            process.kill()
+            process.join()
 
 
 @contextlib.contextmanager
@@ -87,7 +117,7 @@ def _children(settings: Settings, options: dict[str, str | None]) -> Iterator[li
             _Child(f"worker {n}", work_alone, (options, path, folder, n == 0)) for n, path in enumerate(sockets)
         ]
         if behind:
-            children.append(_Child("engine", engine_alone, (options, folder)))
+            children.append(_Child(_ENGINE, engine_alone, (options, folder)))
         yield children
 
 
@@ -100,19 +130,34 @@ def work_alone(
     first: bool,
 ) -> None:
     """The body of a worker process. Secrets come from its environment, never over the pipe."""
-    settings = _settings_of(options)
-    announce = announces and first
-    uvloop.run(serve(settings, load_policy(settings.policy), parent, announce, socket_path, counts=counts))
+    with _in_the_log(options):
+        settings = _settings_of(options)
+        announce = announces and first
+        uvloop.run(serve(settings, load_policy(settings.policy), parent, announce, socket_path, counts=counts))
 
 
 def engine_alone(options: dict[str, str | None], folder: Path, parent: Connection, _first: bool) -> None:
     """The body of the process that runs HAProxy."""
-    settings = _settings_of(options)
-    asyncio.run(run_engine(settings, load_policy(settings.policy), folder, parent))
+    with _in_the_log(options):
+        settings = _settings_of(options)
+        asyncio.run(run_engine(settings, load_policy(settings.policy), folder, parent))
+
+
+@contextlib.contextmanager
+def _in_the_log(options: Mapping[str, str | None]) -> Iterator[None]:
+    """What ends a process is said in the log: multiprocessing itself would print it past the log."""
+    start_early(options, os.environ)
+    try:
+        yield
+    except ConfigurationError as error:
+        say_error(error)
+        sys.exit(1)
+    except Exception as error:
+        log.critical("the process ends", exc_info=error)
+        sys.exit(1)
 
 
 def _settings_of(options: dict[str, str | None]) -> Settings:
-    start_logging("info")
     settings = parse_settings(options, os.environ)
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     return settings

@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from keyscope.gate.haproxy.engine import DRAIN_S
 from tests.gate.raw import Raw, request_head
 from tests.haproxy.conftest import engine_live
 from tests.haproxy.inside import Inside, children, stopped, until
@@ -26,6 +25,8 @@ from tests.recorder import Recorder, Reply, Seen
 KEYS = 10_500
 REVOKED = 10_000
 AT_ONCE = 8
+STOP_S = 10.0
+"""Of the settings, where a test sets nothing else."""
 
 
 def status(live: Live, secret: str) -> int:
@@ -171,7 +172,7 @@ def test_an_orderly_end_waits_for_requests_and_not_for_idle_connections(fresh: L
             ending.set()
             assert busy.answer().status == 200
             stopping.result()
-            assert time.monotonic() - began_s < DRAIN_S
+            assert time.monotonic() - began_s < STOP_S
         finally:
             upstream.respond = lambda _: Reply()
 

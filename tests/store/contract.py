@@ -35,6 +35,7 @@ from keyscope.authority.ports import Account, Store, Writer
 from keyscope.errors import StoreUnavailable
 from keyscope.model.event import EventKind
 from keyscope.model.key import State
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.run import Run
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
@@ -64,6 +65,7 @@ class KeepingContract:
             observe_within=(Scope.parse("devboxes:read"),),
             narrowed_at_ms=12,
             narrowed_from=(Scope.parse("objects:none"), Scope.parse("account:write")),
+            restrictions=Restrictions.parse({"own": True, "instances": {"devboxes": ["ci-*"]}, "uses": 3}),
             run=Run(devbox_id="dbx_1", lease_ms=13, lease_until_ms=14),
         )
         put(store, parent, key)

@@ -17,8 +17,10 @@ from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.followers import folder_beside
 from keyscope.gate.haproxy.configuration import DIRECTORY, SOCKET
 from keyscope.gate.haproxy.feed import Feed
+from keyscope.logs import say, start_logging
 from keyscope.recorded import recorded
-from keyscope.server import load_policy, start_logging
+from keyscope.server import load_policy
+from keyscope.settings import LOG_FORMATS, TEXT
 from keyscope.store.open import open_store, sqlite_path
 from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock
@@ -31,10 +33,13 @@ from keyscope.system import SystemClock
 @option("--socket", default=SOCKET, show_default=True, help="HAProxy's runtime socket.")
 @option("--reload", "reload_command", default="", help="The command that has HAProxy read new maps.")
 @option("--audit", type=click.Choice(["yes", "no"]), default="yes", show_default=True, help="Write the audit trail.")
-def feed(database: str, policy: str, directory: str, socket: str, reload_command: str, audit: str) -> None:
+@option("--log-format", type=click.Choice(LOG_FORMATS), default=TEXT, show_default=True, help="Of what it says.")
+def feed(
+    database: str, policy: str, directory: str, socket: str, reload_command: str, audit: str, log_format: str
+) -> None:
     """Tell a HAProxy that you run yourself about every change of a key. `keyscope export haproxy` prints its
     configuration. Runs until it is stopped; HAProxy asks Keyscope about everything while it does not run."""
-    start_logging("info")
+    start_logging("info", log_format)
     _check_directory(Path(directory))
     store, clock = open_store(database), SystemClock()
     outbox = open_outbox(outbox_beside(sqlite_path(database)))
@@ -44,7 +49,7 @@ def feed(database: str, policy: str, directory: str, socket: str, reload_command
         table = load_policy(policy).table()
         feeding = Feed(store, clock, table, Path(directory), Path(socket), reload, opened, outbox.note_first_uses)
         feeding.write()
-        click.echo(f"keyscope feeds HAProxy at {socket}; its maps are in {directory}", err=True)
+        say(f"keyscope feeds HAProxy at {socket}; its maps are in {directory}")
         followed = folder_beside(sqlite_path(database).resolve())
         asyncio.run(_until_stopped(feeding.run(followed, folder / "follow.sock")))
 
@@ -52,13 +57,11 @@ def feed(database: str, policy: str, directory: str, socket: str, reload_command
 def _reload_by(reload_command: str) -> Callable[[], Awaitable[None]]:
     async def reload() -> None:
         if not reload_command:
-            click.echo(
-                "HAProxy asks about many keys; reload it, so that it reads its new maps (or set --reload).", err=True
-            )
-            return
+            return say("HAProxy asks about many keys; reload it, so that it reads its new maps (or set --reload).")
         process = await asyncio.create_subprocess_exec(*shlex.split(reload_command))
         if await process.wait():
-            click.echo(f"the reload command ended with code {process.returncode}: {reload_command}", err=True)
+            say(f"the reload command ended with code {process.returncode}: {reload_command}")
+        return None
 
     return reload
 

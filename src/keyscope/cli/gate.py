@@ -9,11 +9,12 @@ import click
 
 from keyscope.authority.ports import Writer
 from keyscope.errors import ConfigurationError, Fault
+from keyscope.logs import start_early, start_logging
 from keyscope.mcp_application import McpApplication
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy, load
 from keyscope.policy.tools import METHOD
-from keyscope.server import run_alone, start_logging
+from keyscope.server import run_alone
 from keyscope.settings import BUILT_IN, SETTINGS, Setting, Settings, parse_settings
 from keyscope.startable import check_addresses
 from keyscope.store.open import open_store
@@ -32,6 +33,9 @@ _MCP_SETTINGS = (
     "upstream_connect_timeout_s",
     "upstream_timeout_s",
     "log_level",
+    "log_format",
+    "drain_s",
+    "stop_s",
 )
 _OF_THE_SERVER = {"workers": "1", "engine": BUILT_IN, "envoy_grpc": ""}
 """Settings that a server beside the gate may have in its environment, and that mean nothing here."""
@@ -41,6 +45,7 @@ _ABOUT = {
     "policy": "The policy: a file with an mcp section.",
     "upstream": "The endpoint of the MCP server, like http://127.0.0.1:9000/mcp. The gate answers at the same path.",
     "max_body_bytes": "Largest message from a caller, in bytes.",
+    "drain_s": "On SIGTERM: serve on for so long, until whoever sends calls here knows of it.",
 }
 
 
@@ -56,8 +61,9 @@ def _mcp(**options: str | None) -> None:
     this machine, which also mints the keys, with the same policy.
     """
     options["port"] = options["port"] or os.environ.get("KEYSCOPE_PORT") or MCP_PORT
+    start_early(options, os.environ)
     settings = parse_settings({**options, **_OF_THE_SERVER}, os.environ)
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     policy = load(settings.policy)
     _require_together(settings, policy)
     check_addresses(settings)

@@ -31,6 +31,7 @@ from keyscope.cli.tightening import narrow, observe, revert, suggest
 from keyscope.cli.trail import checkpoint, export_trail, verify
 from keyscope.cli.webhooks import webhooks
 from keyscope.errors import KeyscopeError
+from keyscope.logs import is_json, say_error
 
 USAGE = 2
 
@@ -67,5 +68,5 @@ def main() -> None:
     try:
         root(prog_name="keyscope", auto_envvar_prefix=None)
     except KeyscopeError as error:
-        print_error(error)
+        (say_error if is_json() else print_error)(error)
         sys.exit(USAGE)

@@ -10,7 +10,8 @@ import click
 
 from keyscope.authority.bootstrap import FirstKey, bootstrap
 from keyscope.gate.haproxy.engine import find_haproxy
-from keyscope.server import load_policy, start_logging
+from keyscope.logs import say, start_early, start_logging
+from keyscope.server import load_policy
 from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
 from keyscope.startable import check_addresses, check_extras, check_files
 from keyscope.store.open import open_store
@@ -43,8 +44,9 @@ def _serve(**options: str | None) -> None:
     settings are secrets and come from the environment only: KEYSCOPE_UPSTREAM_KEY, and KEYSCOPE_BOOTSTRAP_KEY, which
     becomes the first key of an empty database.
     """
+    start_early(options, os.environ)
     settings = parse_settings(options, os.environ)
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     policy = load_policy(settings.policy)
     check_extras(settings)
     check_files(settings)
@@ -66,9 +68,9 @@ def _first_key(settings: Settings) -> FirstKey | None:
 def _show_first_key(first: FirstKey | None, settings: Settings) -> None:
     """The first key, once, with lines to try that work as they stand."""
     if first is None:
-        click.echo(f"{settings.database} has an account; its first key was shown when it was made.", err=True)
+        say(f"{settings.database} has an account; its first key was shown when it was made.")
     elif settings.bootstrap_key is not None:
-        click.echo(f"The first key of {settings.database} is the one from KEYSCOPE_BOOTSTRAP_KEY.", err=True)
+        say(f"The first key of {settings.database} is the one from KEYSCOPE_BOOTSTRAP_KEY.")
     else:
         console = _CONSOLE.format(url=settings.url) if settings.console else ""
         shown = _WELCOME.format(url=settings.url, key=first.secret.reveal(), keyscope=_program(), console=console)

@@ -82,6 +82,23 @@ class Conversation:
         return b"transfer-encoding" in fields or (length.isdigit() and int(length[:20]) <= _MOST_DISCARDED_BYTES)
 
 
+def last_one(scope: Scope, send: Send) -> Send:
+    """A ``send`` whose answer is the last one on its connection (RFC 9112 section 9.6).
+
+    HTTP/2 has a frame for that, which the server itself sends at its end.
+    """
+    if not scope.get("http_version", "1.1").startswith("1"):
+        return send
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            fields = [field for field in message["headers"] if field[0] != b"connection"]
+            message["headers"] = [*fields, (b"connection", b"close")]
+        await send(message)
+
+    return closing
+
+
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send status, headers and body of a local answer."""
     await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})

@@ -22,6 +22,7 @@ from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.haproxy.configuration import Bounds, Place, configuration
 from keyscope.gate.haproxy.feed import Feed
 from keyscope.gate.haproxy.runtime import Away, Runtime
+from keyscope.gate.haproxy.said import heard
 from keyscope.gate.upkeep import FirstUses
 from keyscope.model.operation import Table
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 
 OLDEST = (2, 6)
 CONFIGURATION = "haproxy.cfg"
-DRAIN_S = 10.0
 _RESTART_S = 0.5
 _LOOK_S = 0.05
 _WITH_US = ("setpriv", "--pdeathsig", "TERM")
@@ -49,7 +49,10 @@ def find_haproxy() -> str:
 
 
 class Engine:
-    """One HAProxy, in the folder of its place, which nobody else can read. Run it in the process's first thread."""
+    """One HAProxy, in the folder of its place, which nobody else can read. Run it in the process's first thread.
+
+    ``stop_s``: how long requests under way may take to end, in seconds.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,9 @@ class Engine:
         first_uses: FirstUses | None,
         *,
         has_key: bool,
+        stop_s: float,
     ) -> None:
+        self._stop_s = stop_s
         self._program = find_haproxy()
         self._folder = place.directory
         self._socket = place.socket
@@ -74,18 +79,21 @@ class Engine:
         """Serve until cancelled, then let requests in flight end. ``followed``: the folder of the followers."""
         (self._folder / CONFIGURATION).write_text(self._configuration)
         await asyncio.to_thread(self._feed.write_to_start)
-        running = asyncio.create_task(self._keep_running())
-        try:
-            await self._feed.run(followed, self._folder / "follow.sock")
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await self._stop()
+        async with heard() as stderr:
+            running = asyncio.create_task(self._keep_running(stderr))
+            try:
+                await self._feed.run(followed, self._folder / "follow.sock")
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                await self._stop()
 
-    async def _keep_running(self) -> None:
+    async def _keep_running(self, stderr: int) -> None:
         while True:
             command = [*_WITH_US, self._program, "-W", "-db", "-f", str(self._folder / CONFIGURATION)]
-            self._process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL)
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
+            )
             code = await self._process.wait()
             log.error("HAProxy ended with code %s; starting it again", code)
             await asyncio.sleep(_RESTART_S)
@@ -100,7 +108,7 @@ class Engine:
         with suppress(Away, TimeoutError):
             runtime = await Runtime.connect(self._socket, self._folder)  # it stays open in a soft stop
             self._signal(signal.SIGUSR1)
-            async with asyncio.timeout(DRAIN_S):
+            async with asyncio.timeout(self._stop_s):
                 while await runtime.requests():
                     await asyncio.sleep(_LOOK_S)
             runtime.close()

@@ -10,4 +10,4 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_by_devbox ON runs (account_id, devbox_id) WHERE devbox_id IS NOT NULL;
 CREATE INDEX runs_by_lease ON runs (lease_until_ms) WHERE lease_until_ms IS NOT NULL;
-UPDATE meta SET value = '21' WHERE name = 'record_fields';
+UPDATE meta SET value = '22' WHERE name = 'record_fields';

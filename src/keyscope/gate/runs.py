@@ -70,7 +70,7 @@ class Watch(Struct, frozen=True):
             log.error("keys of an ended run were not revoked yet: %s", error.detail)
 
 
-class Bound:
+class RunWatch:
     """For the thread of the index. Calls to which no bound key listens cost a look-up, and most not even that."""
 
     def __init__(self, index: Index, runs: Runs) -> None:
