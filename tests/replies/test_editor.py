@@ -61,7 +61,7 @@ def written(draw: st.DrawFn, value: Any) -> str:
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=5) | st.sampled_from(["},{", '],"', SECRET])
+TEXT = st.text(max_size=5) | st.sampled_from(["},{", '],"', SECRET])
 VALUES = st.recursive(
     PLAIN | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
@@ -127,11 +127,12 @@ def test_what_is_not_json_is_never_finished(raw: bytes, size: int) -> None:
 def test_no_spelling_carries_a_credential_past(raw: bytes, size: int) -> None:
     document = Document(JsonPath.parse(path).steps for path in PATHS)
     passed = b""
-    with pytest.raises(UpstreamAnswer):
+    try:
         for at in range(0, len(raw), size):
             passed += document.feed(raw[at : at + size])
         passed += document.close()
-        raise UpstreamAnswer("read to its end")
+    except UpstreamAnswer:
+        pass
     assert SECRET.encode() not in passed
 
 
@@ -149,9 +150,10 @@ def test_elements_that_nothing_is_cut_from_keep_their_bytes() -> None:
 def test_memory_is_bounded_by_an_element() -> None:
     document = Document([("boxes", "[*]", "token")])
     document.feed(b'{"boxes":[{"name":"')
+    for _ in range(MAX_BYTES // (4 << 20)):
+        assert document.feed(b"x" * (4 << 20)) == b""
     with pytest.raises(UpstreamAnswer):
-        for _ in range(2 * MAX_BYTES // (4 << 20) + 1):
-            assert document.feed(b"x" * (4 << 20)) == b""
+        document.feed(b"x" * MAX_BYTES)
 
 
 def test_a_long_list_goes_on_while_it_comes() -> None:
