@@ -150,7 +150,10 @@ class Reader(Protocol):
         """Every key minted by this one, by its children and so on, oldest first. Not the key itself."""
 
     def lineages(self) -> Iterator[Lineage]:
-        """Every key of every account as its present secret shows it, with its ancestors, in no order."""
+        """Every key of every account as its present secret shows it, with its ancestors, in no order.
+
+        One that a newer version wrote, so that nobody here may judge it, stands there as suspended.
+        """
 
     def former_digests(self) -> Iterator[bytes]:
         """The digests of all earlier secrets of all keys."""

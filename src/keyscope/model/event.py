@@ -26,6 +26,19 @@ class EventKind(StrEnum):
     WEBHOOK_ADDED = "webhook.added"
     WEBHOOK_REMOVED = "webhook.removed"
 
+    @classmethod
+    def known_or_newer(cls, text: str) -> EventKind:
+        """The kind; one that a newer version wrote is kept as it is, so that events can be read and copied.
+
+        It is equal to none of the above, and whoever acts on events has to take it for one that matters.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            newer = str.__new__(cls, text)
+            newer._name_ = newer._value_ = text
+            return newer
+
 
 class Origin(Struct, frozen=True):
     """Who asked and from where. ``chain`` is the acting key and its ancestors, nearest first; empty for the system.

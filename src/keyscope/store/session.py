@@ -66,17 +66,21 @@ class SqliteReader:
     def lineages(self) -> Iterator[Lineage]:
         parents: dict[str, Lineage] = {}
         for (record,) in self._connection.execute("SELECT record FROM records"):
-            yield self._with_ancestors(rows.key_of(record), parents)
+            yield self._with_ancestors(rows.key_or_stopped(record), parents)
 
     def _with_ancestors(self, key: Key, parents: dict[str, Lineage]) -> Lineage:
         if key.parent_id is None:
             return Lineage(key)
         if key.parent_id not in parents:
-            made = lineage(key, self.key)
+            made = lineage(key, self._key_or_stopped)
             if made.parent is not None:
                 parents[key.parent_id] = made.parent
             return made
         return Lineage(key, parents[key.parent_id])
+
+    def _key_or_stopped(self, key_id: str) -> Key | None:
+        row = self._one(sql.KEY_BY_ID, key_id)
+        return rows.key_or_stopped(row[0]) if row is not None else None
 
     def former_digests(self) -> Iterator[bytes]:
         return (digest for (digest,) in self._connection.execute("SELECT digest FROM former_secrets"))
