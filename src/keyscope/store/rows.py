@@ -31,10 +31,10 @@ _LEVELS = {level.word: level for level in Level}
 _CHECKSUM_BYTES = 4
 _LENGTHS = (13, 16, 20, 21, 22)
 """How many fields records have had: in the first schema, before keys could be rotated or derived from, in the second,
-before they could be observed or narrowed, in the third, before they could be restricted, then before they could be bound
-to runs, and now. What is not there is None. A record is written as short as it can be, so that the version before reads
-all keys that have nothing new. One that is longer was written by a newer version, and nobody here may judge or change
-that key.
+before they could be observed or narrowed, in the third, before they could be restricted, then before they could be
+bound to runs, and now. What is not there is None. A record is written as short as it can be, so that the version before
+reads all keys that have nothing new. One that is longer was written by a newer version, and nobody here may judge or
+change that key.
 """
 _FORMER_FIELDS = 4
 _pack = msgspec.msgpack.Encoder().encode
