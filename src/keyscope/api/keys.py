@@ -24,6 +24,7 @@ from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.key import State
 from keyscope.model.restrictions import Restrictions
+from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
 from keyscope.policy.advice import preset_restrictions, preset_scopes
@@ -65,6 +66,7 @@ class KeyRoutes(KindRoutes):
             scopes=scopes,
             expires_at_ms=asked.expires_at_ms,
             restrictions=self._restrictions(asked),
+            run=self._run(asked),
         )
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
@@ -81,6 +83,14 @@ class KeyRoutes(KindRoutes):
         if not isinstance(asked, requests.CreateRestrictedKey):
             return None
         return preset_restrictions(self._desk.policy.presets, asked.preset, asked.restrictions)
+
+    def _run(self, asked: requests.CreateApiKey) -> Run | None:
+        if not isinstance(asked, requests.CreateRestrictedKey) or asked.run is None:
+            return None
+        if asked.run.devbox_id is not None and not self._desk.policy.shows_ends:
+            remedy = "the policy does not say how the end of one is seen: give lease_ms, or add the section ends to it"
+            raise BadRequest("no ends", [Fault("$.run.devbox_id", remedy)])
+        return asked.run.run()
 
     async def list_keys(self, request: Request) -> Response:
         """List the account's keys, newest first."""

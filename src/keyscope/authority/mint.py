@@ -20,19 +20,24 @@ from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.ident import RANDOM_BYTES, format_id
 from keyscope.model.key import Key, Lineage
 from keyscope.model.restrictions import Restrictions
+from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.secret import Secret
 from keyscope.model.token import SECRET_BYTES, Kind, format_token
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """A key as asked for. No scopes means no access; ``expires_at_ms`` is Unix milliseconds; no restrictions: None."""
+    """A key as asked for. No scopes means no access; ``expires_at_ms`` is Unix milliseconds; no restrictions: None.
+
+    A lease in ``run`` begins when the key is made.
+    """
 
     kind: Kind
     name: str | None = None
     scopes: tuple[Scope, ...] = ()
     expires_at_ms: int | None = None
     restrictions: Restrictions | None = None
+    run: Run | None = None
 
 
 class Minted(Struct, frozen=True):
@@ -144,6 +149,7 @@ def record(
         parent_id=parent.key.id if parent is not None else None,
         expires_at_ms=expires_at_ms,
         restrictions=wanted.restrictions,
+        run=wanted.run.renewed(now_ms) if wanted.run is not None else None,
     )
 
 
@@ -157,6 +163,8 @@ def minted_event(key: Key, origin: Origin) -> Event:
     }
     if key.restrictions is not None:
         changes["restrictions"] = key.restrictions.plain
+    if key.run is not None:
+        changes["run"] = {"devbox_id": key.run.devbox_id, "lease_ms": key.run.lease_ms}
     return Event(
         kind=EventKind.KEY_MINTED,
         at_ms=key.created_at_ms,

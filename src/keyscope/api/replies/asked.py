@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from keyscope.api.replies.shape import BoundView, ObjectionView, Reply, bound_views, kind_word
+from keyscope.api.replies.shape import BoundView, ObjectionView, Reply, RunView, bound_views, kind_word, run_view
 from keyscope.model.key import NEVER_MS, Lineage
 
 
@@ -24,6 +24,7 @@ class Me(Reply):
     parent_id: str | None
     derived_id: str | None
     restrictions: list[BoundView]
+    run: RunView | None
 
 
 class Explained(Reply):
@@ -112,4 +113,5 @@ def me_view(lineage: Lineage) -> dict[str, object]:
         "parent_id": key.parent_id,
         "derived_id": lineage.derived[-1] if lineage.derived else None,
         "restrictions": bound_views(lineage),
+        "run": run_view(key.run),
     }

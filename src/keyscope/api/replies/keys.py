@@ -6,7 +6,17 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from keyscope.api.replies.shape import BoundView, Reply, ScopeView, Status, bound_views, kind_word, scope_views
+from keyscope.api.replies.shape import (
+    BoundView,
+    Reply,
+    RunView,
+    ScopeView,
+    Status,
+    bound_views,
+    kind_word,
+    run_view,
+    scope_views,
+)
 from keyscope.authority.lifecycle import Revoked
 from keyscope.authority.lookup import Detail
 from keyscope.authority.mint import Minted
@@ -60,7 +70,8 @@ class RestrictedKeyView(KeyView):
 
     ``narrowed_from`` are the scopes before the last narrowing, which a revert gives back; null if there is none to take
     back. Until ``observe_until_ms`` a lack of own scopes is recorded and not refused. ``restrictions`` are the key's
-    own, null if it has none; ``effective_restrictions`` those of its whole line, nearest first, by holder.
+    own, null if it has none; ``effective_restrictions`` those of its whole line, nearest first, by holder. ``run`` is
+    what it dies with.
     """
 
     scopes: list[ScopeView]
@@ -70,6 +81,7 @@ class RestrictedKeyView(KeyView):
     narrowed_from: list[ScopeView] | None
     restrictions: dict[str, JsonValue] | None
     effective_restrictions: list[BoundView]
+    run: RunView | None
 
 
 class ApiKeyList(Reply):
@@ -161,6 +173,7 @@ def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
         view["narrowed_from"] = scope_views(key.narrowed_from) if key.narrowed_from is not None else None
         view["restrictions"] = key.restrictions.plain if key.restrictions is not None else None
         view["effective_restrictions"] = bound_views(lineage)
+        view["run"] = run_view(key.run)
     return view
 
 
