@@ -179,6 +179,12 @@ class Reader(Protocol):
     def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
         """Keys whose own expiry is after the one time, at most the other, and that are not revoked; soonest first."""
 
+    def bound(self, account_id: str, devbox_id: str) -> list[Key]:
+        """The keys that are bound to the devbox and not revoked on their own, oldest first."""
+
+    def lapsed(self, now_ms: int, limit: int) -> list[Key]:
+        """Keys whose own lease ended by the time and that are not revoked on their own, soonest first."""
+
     def dead_uses(self, key_id: str) -> DeadUses | None: ...
 
     def key_counts(self, now_ms: int) -> list[KeyCount]:
@@ -274,6 +280,9 @@ class Index(Protocol):
 
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked before the call."""
+
+    def has_bound(self, account_id: str, devbox_id: str) -> bool:
+        """Whether any key is bound to the devbox and not revoked on its own. As fresh as ``find``."""
 
     def stamp(self) -> object:
         """Something that differs after every commit. It costs next to nothing, so it may be looked at all the time."""

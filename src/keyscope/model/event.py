@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     KEY_SUSPENDED = "key.suspended"
     KEY_RESUMED = "key.resumed"
     KEY_UNDELETED = "key.undeleted"
+    KEY_RENEWED = "key.renewed"
     KEY_DEAD_USED = "key.dead_used"
     DERIVED_KEY_REVOKED = "derived_key.revoked"
     ACCOUNT_RULES_CHANGED = "account.rules_changed"

@@ -20,6 +20,7 @@ from keyscope.errors import StoreUnavailable
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key
 from keyscope.model.restrictions import Restrictions
+from keyscope.model.run import Run
 from keyscope.model.scope import Level, Scope
 from keyscope.model.token import Kind
 
@@ -28,11 +29,12 @@ Row = tuple[Any, ...]
 _KINDS: dict[str, Kind] = {kind.value: kind for kind in Kind}
 _LEVELS = {level.word: level for level in Level}
 _CHECKSUM_BYTES = 4
-_LENGTHS = (13, 16, 20, 21)
+_LENGTHS = (13, 16, 20, 21, 22)
 """How many fields records have had: in the first schema, before keys could be rotated or derived from, in the second,
-before they could be observed or narrowed, in the third, before they could be restricted, and now. What is not there is
-None. A record is written as short as it can be, so that the version before reads all keys that have nothing new. One
-that is longer was written by a newer version, and nobody here may judge or change that key.
+before they could be observed or narrowed, in the third, before they could be restricted, then before they could be
+bound to runs, and now. What is not there is None. A record is written as short as it can be, so that the version before
+reads all keys that have nothing new. One that is longer was written by a newer version, and nobody here may judge or
+change that key.
 """
 _FORMER_FIELDS = 4
 _pack = msgspec.msgpack.Encoder().encode
@@ -54,7 +56,7 @@ def record_of(key: Key) -> bytes:
     times = (key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
     since_second = (key.revoked_reason, key.share, key.rotated_at_ms, key.resumed_at_ms)
     since_third = (key.observe_until_ms, _words(key.observe_within), key.narrowed_at_ms, _words(key.narrowed_from))
-    since_fourth = (key.restrictions.text if key.restrictions is not None else None,)
+    since_fourth = (key.restrictions.text if key.restrictions is not None else None, _of_run(key.run))
     return _sealed(_shortened((*what, *times, *since_second, *since_third, *since_fourth)))
 
 
@@ -62,6 +64,17 @@ def _shortened(fields: tuple[object, ...]) -> tuple[object, ...]:
     """Without what is None at the end, as far as there were such records."""
     used = max(number for number, field in enumerate(fields, start=1) if field is not None)
     return fields[: next(length for length in _LENGTHS if length >= used)]
+
+
+def _of_run(run: Run | None) -> tuple[object, ...] | None:
+    return (run.devbox_id, run.lease_ms, run.lease_until_ms) if run is not None else None
+
+
+def _run_of(fields: list[Any] | None) -> Run | None:
+    if fields is None:
+        return None
+    devbox_id, lease_ms, lease_until_ms = fields
+    return Run(devbox_id=devbox_id, lease_ms=lease_ms, lease_until_ms=lease_until_ms)
 
 
 def _words(scopes: tuple[Scope, ...] | None) -> str | None:
@@ -76,7 +89,7 @@ def key_of(record: bytes) -> Key:
     fields += [None] * (_LENGTHS[-1] - len(fields))
     digest, key_id, account, kind, parent, name, hint, scopes, *rest = fields
     created, expires, suspended, revoked, reason, share, rotated, resumed, *more = rest
-    observed, within, narrowed, former, restrictions = more
+    observed, within, narrowed, former, restrictions, run = more
     if kind not in _KINDS:
         raise StoreUnavailable(f"key {key_id} is of the kind {kind!r}, which this version does not know")
     return Key(
@@ -101,6 +114,7 @@ def key_of(record: bytes) -> Key:
         narrowed_at_ms=narrowed,
         narrowed_from=scopes_of(former) if former is not None else None,
         restrictions=_restrictions(key_id, restrictions),
+        run=_run_of(run),
     )
 
 

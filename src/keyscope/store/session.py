@@ -98,7 +98,7 @@ class SqliteReader:
         return [rows.former_of(record) for (record,) in found]
 
     def living_children(self, key_id: str, now_ms: int) -> int:
-        row = self._one(sql.LIVING_CHILDREN, key_id, now_ms)
+        row = self._one(sql.LIVING_CHILDREN, key_id, now_ms, now_ms)
         return row[0] if row is not None else 0
 
     def selected(self, account_id: str, selector: Selector) -> list[Key]:
@@ -112,6 +112,12 @@ class SqliteReader:
     def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
         found = self._connection.execute(sql.EXPIRING, (after_ms, until_ms, -1 if limit is None else limit))
         return [rows.key_of(record) for (record,) in found]
+
+    def bound(self, account_id: str, devbox_id: str) -> list[Key]:
+        return [rows.key_of(record) for (record,) in self._connection.execute(sql.BOUND, (account_id, devbox_id))]
+
+    def lapsed(self, now_ms: int, limit: int) -> list[Key]:
+        return [rows.key_of(record) for (record,) in self._connection.execute(sql.LAPSED, (now_ms, limit))]
 
     def dead_uses(self, key_id: str) -> DeadUses | None:
         row = self._one("SELECT uses, last_at_ms FROM dead_uses WHERE key_id = ?", key_id)
@@ -196,6 +202,7 @@ class SqliteWriter(SqliteReader):
             raise ValueError(f"the account of key {key.id} is not in the store")
         self._connection.execute("INSERT INTO records VALUES (?, ?)", (key.digest, rows.record_of(key)))
         self._connection.execute(sql.ADD_KEY, rows.key_row(key))
+        self._put_run(key)
 
     def replace_key(self, key: Key) -> None:
         old = self.key(key.id)
@@ -208,6 +215,15 @@ class SqliteWriter(SqliteReader):
         record = (key.digest, rows.record_of(key), old.digest)
         self._connection.execute("UPDATE records SET (digest, record) = (?, ?) WHERE digest = ?", record)
         self._connection.execute(sql.REPLACE_KEY, (*rows.key_row(key), key.id))
+        self._put_run(key)
+
+    def _put_run(self, key: Key) -> None:
+        if key.run is None:
+            return
+        if key.revoked_at_ms is not None:
+            self._connection.execute("DELETE FROM runs WHERE key_id = ?", (key.id,))
+        else:
+            self._connection.execute(sql.PUT_RUN, (key.id, key.account_id, key.run.devbox_id, key.run.lease_until_ms))
 
     def put_former(self, former: Former) -> None:
         if self.key(former.key_id) is None:

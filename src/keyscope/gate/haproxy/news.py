@@ -25,6 +25,7 @@ _OF_NO_MATTER = frozenset(
         EventKind.ACCOUNT_CREATED,
         EventKind.ACCOUNT_RULES_CHANGED,
         EventKind.KEY_DEAD_USED,
+        EventKind.KEY_RENEWED,  # HAProxy asks about every key with a lease
         EventKind.WEBHOOK_ADDED,
         EventKind.WEBHOOK_REMOVED,
         EventKind.DERIVED_KEY_REVOKED,  # HAProxy asks about every derived key
