@@ -330,6 +330,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli.client",
         "cli.serve",
         "cli.gate",
+        "cli.restricting",
         "cli.attenuate",
         "cli.keys",
         "cli.life",
