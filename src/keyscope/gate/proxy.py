@@ -18,12 +18,14 @@ from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, Upstre
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, standing_of
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
+from keyscope.gate.replies.redaction import asking_for_all, edit_of, of_another_body
 from keyscope.gate.sight import SEES_BODY, Sight
 from keyscope.gate.standing import Withdrawn
-from keyscope.gate.stream import Stream, error_event
+from keyscope.gate.stream import Edit, Stream, error_event
 from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Body, Upstream
 from keyscope.model.decision import Allow
+from keyscope.model.hidden import hidden_from
 from keyscope.wire.asgi import RawHeaders, Receive, Send, send_answer
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call
@@ -70,7 +72,7 @@ class Proxy:
         except CallerGone as gone:
             raise BadRequest(str(gone), [Fault("body", "the body is malformed or ended early")]) from None
         headers = self._fields(call, admitted)
-        return await self._forward(call, headers, body, exchange, send)
+        return await self._forward(call, admitted, headers, body, exchange, send)
 
     async def _forward_judged(self, call: Call, allow: Allow, receive: Receive, send: Send) -> None:
         raw = await read_json_bytes(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
@@ -82,7 +84,7 @@ class Proxy:
         headers.append(("content-length", str(len(body))))
         standing = standing_of(self._verifier, call, admitted, self._sight)
         exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
-        return await self._forward(call, headers, body, exchange, send)
+        return await self._forward(call, admitted, headers, body, exchange, send)
 
     def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> tuple[Allow, bytes] | Answer:
         """What was allowed in all and the bytes to send on, written anew from what was judged; or the refusal."""
@@ -95,9 +97,12 @@ class Proxy:
     def _fields(self, call: Call, allow: Allow) -> Fields:
         if self._upstream is None:
             raise NoUpstream
-        return inward(call.headers, allow.lineage.key, self._upstream.key)
+        fields = inward(call.headers, allow.lineage.key, self._upstream.key)
+        return asking_for_all(fields) if hidden_from(allow) else fields
 
-    async def _forward(self, call: Call, headers: Fields, body: Body, exchange: Exchange, send: Send) -> None:
+    async def _forward(
+        self, call: Call, allow: Allow, headers: Fields, body: Body, exchange: Exchange, send: Send
+    ) -> None:
         if self._upstream is None:
             raise NoUpstream
         try:
@@ -113,7 +118,15 @@ class Proxy:
             log.warning("upstream failed: %s", failure.detail)
             return await send_answer(send, _failed(exchange, failure))
         async with response:
-            return await pass_on(response, outward(response.raw_headers), exchange, send)
+            return await _answer(call, allow, response, exchange, send)
+
+
+async def _answer(call: Call, allow: Allow, response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
+    headers, hidden = outward(response.raw_headers), hidden_from(allow)
+    if not hidden:
+        return await pass_on(response, headers, exchange, send)
+    edit = edit_of(call.method, response, [path.steps for path in hidden])
+    return await pass_on(response, of_another_body(headers), exchange, send, edit)
 
 
 def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
@@ -122,23 +135,30 @@ def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
     return answer(failure)
 
 
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", str(len(body)).encode()
+
+
 async def pass_on(
     response: aiohttp.ClientResponse,
     headers: RawHeaders,
     exchange: Exchange,
     send: Send,
-    edit: Callable[[bytes], bytes] | None = None,
+    edit: Edit | None = None,
     last_event: Callable[[Answer], bytes] = error_event,
 ) -> None:
     """Send the upstream's answer on as it comes, under these header fields, ``edit`` changing it on its way.
 
     If it breaks off, this returns without the last message, and the server then cuts the connection: a part never
     looks like the whole. If the key may have it no longer, it breaks off, too; but a stream of events ends with one
-    that says why, if the one before it is whole.
+    that says why, if the one before it is whole. Raises UpstreamAnswer if ``edit`` cannot read an answer that is here.
     """
     stream = Stream(response, send, edit)
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     content, last = response.content, b""
+    if content.is_eof() and edit is not None:
+        last = edit.feed(content.read_nowait()) + edit.close()
+        return await send_answer(send, Answer(response.status, (*headers, _length(last)), last))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
         if content.is_eof() and edit is None:
             # The whole answer is here, as most small ones are: nothing to wait for, so no need to watch the caller.
