@@ -23,9 +23,11 @@ from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.key import State
+from keyscope.model.restrictions import Restrictions
+from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
-from keyscope.policy.advice import preset_scopes
+from keyscope.policy.advice import preset_restrictions, preset_scopes
 
 MAX_LIMIT = 5000
 DEFAULT_LIMIT = 20
@@ -58,7 +60,14 @@ class KeyRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         asked, raw = await read(request, self._desk, _CREATES[self._kind])
         scopes = self._scopes(asked)
-        wanted = Wanted(kind=self._kind, name=asked.name, scopes=scopes, expires_at_ms=asked.expires_at_ms)
+        wanted = Wanted(
+            kind=self._kind,
+            name=asked.name,
+            scopes=scopes,
+            expires_at_ms=asked.expires_at_ms,
+            restrictions=self._restrictions(asked),
+            run=self._run(asked),
+        )
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
         return json_reply(await in_thread(lambda: mint(caller.lineage, wanted, caller.origin, render_created, repeat)))
@@ -69,6 +78,19 @@ class KeyRoutes(KindRoutes):
         if asked.preset is not None:
             return preset_scopes(self._desk.policy.presets, asked.preset)
         return requests.scopes_of(asked.scopes)
+
+    def _restrictions(self, asked: requests.CreateApiKey) -> Restrictions | None:
+        if not isinstance(asked, requests.CreateRestrictedKey):
+            return None
+        return preset_restrictions(self._desk.policy.presets, asked.preset, asked.restrictions)
+
+    def _run(self, asked: requests.CreateApiKey) -> Run | None:
+        if not isinstance(asked, requests.CreateRestrictedKey) or asked.run is None:
+            return None
+        if asked.run.devbox_id is not None and not self._desk.policy.shows_ends:
+            remedy = "the policy does not say how the end of one is seen: give lease_ms, or add the section ends to it"
+            raise BadRequest("no ends", [Fault("$.run.devbox_id", remedy)])
+        return asked.run.run()
 
     async def list_keys(self, request: Request) -> Response:
         """List the account's keys, newest first."""
@@ -129,10 +151,12 @@ class KeyRoutes(KindRoutes):
 def _change(asked: requests.UpdateApiKey) -> Change:
     given = asked.model_fields_set
     entries = asked.scopes if isinstance(asked, requests.UpdateRestrictedKey) else None
+    restrictions = asked.restrictions if isinstance(asked, requests.UpdateRestrictedKey) else None
     return Change(
         name=asked.name if "name" in given and asked.name is not None else UNSET,
         scopes=requests.scopes_of(entries) if "scopes" in given else UNSET,
         expires_at_ms=asked.expires_at_ms if "expires_at_ms" in given else UNSET,
+        restrictions=restrictions if "restrictions" in given else UNSET,
     )
 
 

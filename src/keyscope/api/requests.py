@@ -21,10 +21,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from keyscope.api.restricting import RestrictionSet
+from keyscope.api.restricting import faults_of as restriction_faults
 from keyscope.authority.webhooks import KINDS
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.body import Json
 from keyscope.model.derived import MAX_LENGTH
+from keyscope.model.run import LEAST_LEASE_MS, MOST_LEASE_MS, Run, is_instance_id
 from keyscope.model.scope import WIRE_LEVEL_PREFIX, WIRE_TYPE_PREFIX, Level, Scope
 from keyscope.webhooks.address import MOST_CHARACTERS
 from keyscope.wire.codec import decode
@@ -87,7 +90,7 @@ ExpiresAt = Annotated[int, Field(le=LATEST_MS), AfterValidator(_in_future)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
 class ScopeEntry(_Strict):
@@ -109,6 +112,28 @@ def _one_level_each(entries: list[ScopeEntry]) -> list[ScopeEntry]:
     return entries
 
 
+def _an_id(text: str) -> str:
+    if not is_instance_id(text):
+        raise ValueError("this is not the id of a devbox; give one as the API shows it, like dbx_31CYd5LLFbBxst8mqnUjO")
+    return text
+
+
+class BindToRun(_Strict):
+    """What the key dies with: a devbox, a lease that it has to renew every so many milliseconds, or both."""
+
+    devbox_id: Annotated[str, Field(max_length=256), AfterValidator(_an_id)] = _absent()
+    lease_ms: Annotated[int, Field(ge=LEAST_LEASE_MS, le=MOST_LEASE_MS)] = _absent()
+
+    @model_validator(mode="after")
+    def _something(self) -> BindToRun:
+        if self.devbox_id is None and self.lease_ms is None:
+            raise ValueError("say what the key is bound to: devbox_id, lease_ms or both")
+        return self
+
+    def run(self) -> Run:
+        return Run(devbox_id=self.devbox_id, lease_ms=self.lease_ms)
+
+
 Scopes = Annotated[list[ScopeEntry], Field(max_length=MAX_SCOPES), AfterValidator(_one_level_each)]
 
 
@@ -120,10 +145,15 @@ class CreateApiKey(_Strict):
 
 
 class CreateRestrictedKey(CreateApiKey):
-    """A restricted key. No scopes means no access. ``preset`` stands for the scopes of that name in the policy."""
+    """A restricted key. No scopes means no access. ``preset`` stands for what the policy has under that name.
+
+    ``run`` is what the key dies with.
+    """
 
     scopes: Scopes = _absent()
     preset: Annotated[str, Field(max_length=64)] = _absent()
+    restrictions: RestrictionSet = None
+    run: BindToRun = _absent()
 
     @model_validator(mode="after")
     def _scopes_or_preset(self) -> CreateRestrictedKey:
@@ -140,9 +170,10 @@ class UpdateApiKey(_Strict):
 
 
 class UpdateRestrictedKey(UpdateApiKey):
-    """What to change; what is left out stays. ``scopes`` replaces all scopes."""
+    """What to change; what is left out stays. ``scopes`` and ``restrictions`` replace all there are."""
 
     scopes: Scopes = _absent()
+    restrictions: RestrictionSet = None
 
 
 class RevokeKey(_Strict):
@@ -225,7 +256,7 @@ class EndKeys(_Strict):
 
 
 class VerifyKey(_Strict):
-    """A key to verify, and optionally a call, with its JSON body, or scopes to judge it by.
+    """A key to verify, and optionally a call, with its JSON body and its caller's address, or scopes to judge it by.
 
     ``counts`` false: the question is no use of the key, nor of a dead one.
     """
@@ -234,6 +265,7 @@ class VerifyKey(_Strict):
     counts: bool = True
     method: Annotated[str, Field(max_length=16)] = _absent()
     path: Annotated[str, Field(max_length=8192)] = _absent()
+    peer: Annotated[str, Field(max_length=45)] = _absent()
     body: JsonValue = None
     scopes: Scopes = _absent()
 
@@ -282,7 +314,8 @@ def checked(value: Json, faults: list[Fault], model: type[M], context: dict[str,
     try:
         parsed = model.model_validate(value, context=context)
     except ValidationError as error:
-        faults += [_fault(detail) for detail in error.errors(include_url=False, include_input=False)]
+        for detail in error.errors(include_url=False, include_input=False):
+            faults += restriction_faults(detail) or (_fault(detail),)
     if faults:
         raise BadRequest("body", faults)
     return parsed

@@ -14,11 +14,12 @@ import aiohttp
 
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
-from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
+from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure, UpstreamUnreachable
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, standing_of
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
 from keyscope.gate.replies.redaction import asking_for_all, edit_of, of_another_body
+from keyscope.gate.runs import RunWatch, Watch, capped, in_plain
 from keyscope.gate.sight import SEES_BODY, Sight
 from keyscope.gate.standing import Withdrawn
 from keyscope.gate.stream import Edit, Stream, error_event
@@ -50,9 +51,11 @@ class Proxy:
         max_body_bytes: int,
         body_timeout_s: float,
         sight: Sight = SEES_BODY,
+        runs: RunWatch | None = None,
     ) -> None:
         self._verifier = verifier
         self._sight = sight
+        self._runs = runs
         self._upstream = upstream
         self._judging = meter.judging("proxy")
         self._answering = meter.upstream
@@ -97,18 +100,20 @@ class Proxy:
     def _fields(self, call: Call, allow: Allow) -> Fields:
         if self._upstream is None:
             raise NoUpstream
-        fields = inward(call.headers, allow.lineage.key, self._upstream.key)
-        return asking_for_all(fields) if hidden_from(allow) else fields
+        return inward(call.headers, allow.lineage.key, self._upstream.key)
 
     async def _forward(
         self, call: Call, allow: Allow, headers: Fields, body: Body, exchange: Exchange, send: Send
     ) -> None:
         if self._upstream is None:
             raise NoUpstream
+        watch = self._runs.watch(call, allow) if self._runs is not None else None
         try:
             began = perf_counter()
-            asked = self._upstream.request(call.method, call.target, headers, body)
-            response = await exchange.head(asked)
+            fields = headers if watch is None else in_plain(headers)
+            fields = asking_for_all(fields) if hidden_from(allow) else fields
+            asked = self._upstream.request(call.method, capped(call, allow), fields, body)
+            response = await (exchange.head(asked) if watch is None or not watch.is_end else asked)
             self._answering.add(perf_counter() - began)
         except CallerGone:
             return None  # nobody is left to answer; the upstream's connection is closed by now
@@ -118,15 +123,36 @@ class Proxy:
             log.warning("upstream failed: %s", failure.detail)
             return await send_answer(send, _failed(exchange, failure))
         async with response:
-            return await _answer(call, allow, response, exchange, send)
+            if watch is None:
+                return await _answer(call, allow, response, b"", exchange, send)
+            return await _watched(watch, call, allow, response, exchange, send)
 
 
-async def _answer(call: Call, allow: Allow, response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
+async def _answer(
+    call: Call, allow: Allow, response: aiohttp.ClientResponse, begun: bytes, exchange: Exchange, send: Send
+) -> None:
+    """Pass an answer on, without the members that its caller may not have."""
     headers, hidden = outward(response.raw_headers), hidden_from(allow)
     if not hidden:
-        return await pass_on(response, headers, exchange, send)
+        return await pass_on(response, headers, exchange, send, begun=begun)
     edit = edit_of(call.method, response, [path.steps for path in hidden])
-    return await pass_on(response, of_another_body(headers), exchange, send, edit)
+    return await pass_on(response, of_another_body(headers), exchange, send, edit, begun=begun)
+
+
+async def _watched(
+    watch: Watch, call: Call, allow: Allow, response: aiohttp.ClientResponse, exchange: Exchange, send: Send
+) -> None:
+    """Pass an answer on once it was looked at."""
+    try:
+        read = watch.read(response)
+        begun = await (read if watch.is_end else exchange.unless_gone(read))
+    except CallerGone:
+        return None
+    except Withdrawn as withdrawn:
+        return await send_answer(send, withdrawn.answer)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise UpstreamUnreachable(type(error).__name__) from error
+    return await _answer(call, allow, response, begun, exchange, send)
 
 
 def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
@@ -146,8 +172,11 @@ async def pass_on(
     send: Send,
     edit: Edit | None = None,
     last_event: Callable[[Answer], bytes] = error_event,
+    begun: bytes = b"",
 ) -> None:
     """Send the upstream's answer on as it comes, under these header fields, ``edit`` changing it on its way.
+
+    ``begun`` was read of it already.
 
     If it breaks off, this returns without the last message, and the server then cuts the connection: a part never
     looks like the whole. If the key may have it no longer, it breaks off, too; but a stream of events ends with one
@@ -156,17 +185,17 @@ async def pass_on(
     stream = Stream(response, send, edit)
     content, last = response.content, b""
     if content.is_eof() and edit is not None:
-        last = edit.feed(content.read_nowait()) + edit.close()
+        last = edit.feed(begun + content.read_nowait()) + edit.close()
         return await send_answer(send, Answer(response.status, (*headers, _length(last)), last))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
         if content.is_eof() and edit is None:
             # The whole answer is here, as most small ones are: nothing to wait for, so no need to watch the caller.
-            last = content.read_nowait()
+            last = begun + content.read_nowait()
         else:
             if not content.total_bytes:
                 await send(NOTHING_YET)
-            await exchange.unless_gone(stream.copy())
+            await exchange.unless_gone(stream.copy(begun))
     except Withdrawn as withdrawn:
         response.close()
         if not stream.takes_event:

@@ -38,12 +38,16 @@ class Stream:
         self._edit = edit
         self._end = b"\n\n"
 
-    async def copy(self) -> None:
-        """Pass all of it on."""
+    async def copy(self, begun: bytes = b"") -> None:
+        """Pass all of it on, after what was read of it already."""
+        await self._take(begun)
         async for chunk in self._response.content.iter_any():
-            await self._pass(self._edit.feed(chunk) if self._edit is not None else chunk)
+            await self._take(chunk)
         if self._edit is not None:
             await self._pass(self._edit.close())
+
+    async def _take(self, chunk: bytes) -> None:
+        await self._pass(self._edit.feed(chunk) if self._edit is not None else chunk)
 
     async def _pass(self, part: bytes) -> None:
         if part:

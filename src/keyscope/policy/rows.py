@@ -16,8 +16,10 @@ TRANSPORTS = ("json", "sse", "longpoll", "multipart", "binary", "text", "zip", "
 
 REQUIRED = ("id", "call", "needs")
 OPTIONAL = (
-    "why", "body", "refers", "creates", "destroys", "lists", "credentials", "transport", "deprecated", "undocumented",
+    "why", "body", "refers", "creates", "destroys", "lists", "credentials", "caps", "transport", "deprecated",
+    "undocumented",
 )  # fmt: skip
+UNITS_MS = {"milliseconds": 1, "seconds": 1000, "minutes": 60_000}
 MEMBERS = (*REQUIRED, *OPTIONAL)
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,99}", re.ASCII)
 _CALL = re.compile(r"(\S+) (\S+)")
@@ -112,6 +114,7 @@ def _read(place: Place, names: Names) -> _Row:
         credentials=_all(_credential(item, needs, names) for item in parts["credentials"].items())
         if "credentials" in parts
         else (),
+        caps=_caps(parts["caps"]) if "caps" in parts else (),
         transport=_transport(parts["transport"]) if "transport" in parts else "json",
         deprecated=_flag(parts.get("deprecated")),
     )
@@ -188,7 +191,7 @@ def read_conditions(place: Place, names: Names) -> Iterator[tuple[BodyCondition,
     """A list of conditions, each with whether it says that its member is undocumented."""
     for item in place.items():
         parts = item.record(("when", "needs"), ("why", "undocumented"))
-        when = _path(parts["when"]) if "when" in parts else None
+        when = read_path(parts["when"]) if "when" in parts else None
         scope = names.scope(parts["needs"]) if "needs" in parts else None
         why, undocumented = _text(parts.get("why")), _flag(parts.get("undocumented"))
         if when and scope:
@@ -217,7 +220,7 @@ def _of_type(place: Place, names: Names, what: str) -> tuple[str, JsonPath] | No
     if len(members) != 1:
         place.fault(f"Write one resource type and where the reply holds the {what}.")
     for name, member in members.items():
-        path = _path(member)
+        path = read_path(member)
         if names.resource(member, name) and path:
             return name, path
     return None
@@ -226,7 +229,7 @@ def _of_type(place: Place, names: Names, what: str) -> tuple[str, JsonPath] | No
 def _credential(place: Place, needs: tuple[Scope, ...], names: Names) -> Credential | None:
     """A path, or a path and who receives what it leads to: by itself, who may write what the call needs first."""
     parts = place.record(("at",), ("needs",)) if place.is_mapping else {"at": place}
-    path = _path(parts["at"]) if "at" in parts else None
+    path = read_path(parts["at"]) if "at" in parts else None
     scope = names.scope(parts["needs"]) if "needs" in parts else None
     if scope is None and "needs" not in parts:
         if not needs:
@@ -234,6 +237,20 @@ def _credential(place: Place, needs: tuple[Scope, ...], names: Names) -> Credent
             return None
         scope = Scope(needs[0].resource, Level.WRITE)
     return Credential(path.text, path.steps, scope) if path and scope else None
+
+
+def _caps(place: Place) -> tuple[tuple[str, int], ...]:
+    """Query parameters and their units."""
+    found = []
+    for name, member in place.members().items():
+        unit = member.text()
+        if unit is not None and unit not in UNITS_MS:
+            member.fault(f"{unit!r} is not a unit{near(unit, UNITS_MS)}")
+        elif not _LITERAL.fullmatch(name) or set(name) & set("&=+"):
+            member.fault(f"{name!r} is not the name of a query parameter.")
+        elif unit is not None:
+            found.append((name, UNITS_MS[unit]))
+    return tuple(found)
 
 
 def _transport(place: Place) -> str:
@@ -244,7 +261,8 @@ def _transport(place: Place) -> str:
     return "json"
 
 
-def _path(place: Place) -> JsonPath | None:
+def read_path(place: Place) -> JsonPath | None:
+    """The path written here, or None after noting a fault."""
     text = place.text()
     return _try(place, JsonPath.parse, text) if text else None
 
