@@ -35,6 +35,7 @@ from keyscope.errors import Draining, NotFound
 from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
+from keyscope.gate.replies.own import OwnThings
 from keyscope.gate.runs import RunWatch
 from keyscope.gate.shared import SharedCounts
 from keyscope.gate.sight import Sight
@@ -47,6 +48,7 @@ from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
 from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
+from keyscope.store.things import things_for
 from keyscope.webhooks.delivering import Deliverer
 from keyscope.webhooks.delivering import Limits as DeliveryLimits
 from keyscope.webhooks.making import Making
@@ -92,7 +94,8 @@ class Application:
         self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
         proxies = settings.trusted_proxies
         self._proxies = Proxies(proxies) if proxies is not None else None
-        sight = Sight(body=BodySeen.LATER, knows_peer=proxies is not None)
+        self.things = things_for(settings.database)
+        sight = Sight(body=BodySeen.LATER, sees_reply=True, knows_peer=proxies is not None, owners=self.things.owners)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
@@ -104,6 +107,7 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             sight=sight,
             runs=RunWatch(self.index, self.runs),
+            own=OwnThings(self.things, clock),
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
         self.feed = Feed(store, self.index, clock)

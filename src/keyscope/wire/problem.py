@@ -58,6 +58,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CountersUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NotRecorded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyReports: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -72,7 +73,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
 }
 
 # Sending these again as they are cannot help: 409, 501 and some 5xx would otherwise be retried by the SDKs.
-_NO_RETRY = (errors.Conflict, errors.NotImplementedMethod, errors.NoUpstream)
+_NO_RETRY = (errors.Conflict, errors.NotImplementedMethod, errors.NoUpstream, errors.NotRecorded)
 
 
 class Answer(Struct, frozen=True):
@@ -114,7 +115,7 @@ def answer(
     ]
     if isinstance(error, _NO_RETRY):
         headers.append((b"x-should-retry", b"false"))
-    if isinstance(error, errors.Unavailable):
+    elif isinstance(error, errors.Unavailable):
         headers.append((b"retry-after", b"1"))
     if allow:
         headers.append((b"allow", ", ".join(allow).encode()))
