@@ -90,6 +90,7 @@ class Settings(Struct, frozen=True):
     workers: int
     forward_auth_peers: tuple[Network, ...]
     metrics_peers: tuple[Network, ...]
+    trusted_proxies: tuple[Network, ...] | None
     otlp_endpoint: str | None
     webhook_targets: str
     webhook_wait_s: float
@@ -235,6 +236,13 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise ValueError(f"use addresses or networks with commas between, like 127.0.0.0/8,::1 ({error})") from None
 
 
+def _proxies(text: str) -> tuple[Network, ...] | None:
+    """Those in front of the server; empty for nobody, None if that is not said."""
+    if text == "none":
+        return ()
+    return _networks(text) or None
+
+
 def _upstream_key(text: str) -> Secret | None:
     if text and not (text.isascii() and text.isprintable() and " " not in text):
         raise ValueError("it has a space or a character that no header can carry; copy the key again")
@@ -270,6 +278,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
     Setting("metrics_peers", "127.0.0.0/8,::1", _networks, "Peers that read the metrics without a key."),
+    Setting(
+        "trusted_proxies",
+        "",
+        _proxies,
+        "Proxies in front, whose X-Forwarded-For names the caller; none if there are none. Keys with cidrs need it.",
+    ),
     Setting("otlp_endpoint", "", _origin, "OpenTelemetry collector for traces, like http://127.0.0.1:4318."),
     Setting("webhook_targets", PUBLIC, _one_of(PUBLIC, PRIVATE), "Where webhooks may go: public addresses, or all."),
     Setting("webhook_wait_s", "5", _seconds(0.05, 3600), "Wait after a webhook's first try, then ever longer."),

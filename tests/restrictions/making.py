@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -44,7 +45,7 @@ def a_key(key_id: str = "key_a", restrictions: dict[str, Json] | None = None, sc
     )
 
 
-FULL = Sight(body=BodySeen.WHOLE, sees_reply=True, counts=True, holds=True)
+FULL = Sight(body=BodySeen.WHOLE, sees_reply=True, counts=True, holds=True, knows_peer=True)
 """A gate that sees and does everything."""
 
 
@@ -80,7 +81,7 @@ windows = st.fixed_dictionaries(
 )
 holds = st.fixed_dictionaries({"deadline_ms": st.integers(1, 10)}, optional={"operations": st.just(["shutdownDevbox"])})
 
-restriction_sets = st.fixed_dictionaries(
+restriction_sets: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {},
     optional={
         "instances": instances,
@@ -132,6 +133,7 @@ def owners(*own: tuple[str, str, str]) -> Sight:
         sees_reply=True,
         counts=True,
         holds=True,
+        knows_peer=True,
         owners=lambda _, things: {thing: known[thing] for thing in things if thing in known},
     )
 
@@ -142,10 +144,11 @@ sights = st.builds(
         sees_reply=flags[0],
         counts=flags[1],
         holds=flags[2],
+        knows_peer=flags[3],
         owners=(lambda _, things: {thing: frozenset({"key_a", "key_b"}) for thing in things}) if knows else None,
     ),
     st.sampled_from(BodySeen),
-    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     st.booleans(),
 )
 
