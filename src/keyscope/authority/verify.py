@@ -21,9 +21,9 @@ from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
 from keyscope.model.facts import Facts
-from keyscope.model.key import Lineage
+from keyscope.model.key import NEVER_MS, Lineage
 from keyscope.model.operation import LIVE, Route, Table
-from keyscope.model.scope import Scope
+from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import CHECK_CHARS, LENGTH, is_token
 
 _MOST_ROUTES = 2048
@@ -52,6 +52,7 @@ class Verifier:
         self._find = index.find
         self._lineage = index.lineage
         self._find_derived = DerivedKeys(index).find
+        self._derived_revoked = index.derived_revoked
         self.route = lru_cache(maxsize=_MOST_ROUTES)(table.find)
         self.methods = table.methods
         self._now_ms = clock.now_ms
@@ -115,6 +116,20 @@ class Verifier:
         if lineage is None or (self._barred and not self._barred.isdisjoint(lineage.ids)):
             return None
         return lineage
+
+    def as_called(
+        self, key_id: str, links: tuple[str, ...], grant: Grant | None, ends_at_ms: int | None
+    ) -> Lineage | None:
+        """The key as it is now, for whoever called with it before; with ``links``, as what was derived from it then.
+
+        ``grant`` and ``ends_at_ms`` are what that one had. None and raises as ``by_id``; None if a link was revoked.
+        """
+        lineage = self.by_id(key_id)
+        if lineage is None or not links:
+            return lineage
+        if self._derived_revoked(key_id, links) or not self._barred.isdisjoint(links):
+            return None
+        return lineage.narrowed(links, grant, NEVER_MS if ends_at_ms is None else ends_at_ms)
 
     def by_digest(self, digest: bytes) -> Lineage | None:
         """The key with a secret of this SHA-256, as that secret shows it, in whatever state; else as ``by_id``."""
