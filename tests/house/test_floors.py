@@ -303,6 +303,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "console.life",
         "console.changing",
         "console.asking",
+        "console.holds_page",
         "console.audit_page",
         "console.own_key",
         "console.site",

@@ -22,7 +22,11 @@ def holds() -> None:
 
 @holds.command("list")
 @option(
-    "--status", type=click.Choice([*HeldState]), default="held", show_default=True, help="Only those in this state."
+    "--status",
+    type=click.Choice([state.value for state in HeldState]),
+    default="held",
+    show_default=True,
+    help="Only those in this state.",
 )
 @option("--all", "every", is_flag=True, help="In every state.")
 @option("--key", "key_id", help="Only those of this key id.")

@@ -1,7 +1,7 @@
 """Calls that are held: kept instead of sent on, and sent when somebody has approved them, or their time has come.
 
-When its time has come a call is judged once more, as of then: a key that was revoked meanwhile makes no call. Then it is
-counted, recorded, sent and looked at as any other, only that nobody waits for the answer, which is kept.
+When its time has come a call is judged once more, as of then: a key that was revoked meanwhile makes no call. It is
+then counted, recorded, sent and looked at as any other, but nobody waits for the answer, which is kept.
 """
 
 from __future__ import annotations
