@@ -60,6 +60,7 @@ class HeldContract:
             links=("l1", "l2"),
             scopes=("devboxes:write",),
             ends_at_ms=7,
+            bounds=(("l2", '{"uses":3}'),),
             decided_by="key_1",
             decided_at_ms=8,
             reason="☃",

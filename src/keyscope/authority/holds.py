@@ -209,6 +209,7 @@ class Holds:
             links=caller.derived,
             scopes=tuple(map(str, caller.grant)) if derived and caller.grant is not None else None,
             ends_at_ms=caller.expires_at_ms if derived and caller.expires_at_ms < NEVER_MS else None,
+            bounds=tuple((b.holder, b.restrictions.text) for b in caller.bounds if b.holder in caller.derived),
         )
 
     def _decide(

@@ -21,8 +21,10 @@ from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
 from keyscope.model.facts import Facts
+from keyscope.model.held import Held
 from keyscope.model.key import NEVER_MS, Lineage
 from keyscope.model.operation import LIVE, Route, Table
+from keyscope.model.restrictions import Bound, Restrictions
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import CHECK_CHARS, LENGTH, is_token
 
@@ -51,7 +53,7 @@ class Verifier:
     ) -> None:
         self._find = index.find
         self._lineage = index.lineage
-        self._find_derived = DerivedKeys(index).find
+        self._find_derived = DerivedKeys(index, table).find
         self._derived_revoked = index.derived_revoked
         self.route = lru_cache(maxsize=_MOST_ROUTES)(table.find)
         self.methods = table.methods
@@ -117,19 +119,20 @@ class Verifier:
             return None
         return lineage
 
-    def as_called(
-        self, key_id: str, links: tuple[str, ...], grant: Grant | None, ends_at_ms: int | None
-    ) -> Lineage | None:
-        """The key as it is now, for whoever called with it before; with ``links``, as what was derived from it then.
+    def as_called(self, held: Held) -> Lineage | None:
+        """The key of a held call as it is now; for a derived key, with what that one had when it called.
 
-        ``grant`` and ``ends_at_ms`` are what that one had. None and raises as ``by_id``; None if a link was revoked.
+        None and raises as ``by_id``; None if a link was revoked.
         """
-        lineage = self.by_id(key_id)
-        if lineage is None or not links:
+        lineage = self.by_id(held.key_id)
+        if lineage is None or not held.links:
             return lineage
-        if self._derived_revoked(key_id, links) or not self._barred.isdisjoint(links):
+        if self._derived_revoked(held.key_id, held.links) or not self._barred.isdisjoint(held.links):
             return None
-        return lineage.narrowed(links, grant, NEVER_MS if ends_at_ms is None else ends_at_ms)
+        grant = Grant(map(Scope.parse, held.scopes)) if held.scopes is not None else None
+        ends_at_ms = NEVER_MS if held.ends_at_ms is None else held.ends_at_ms
+        bounds = tuple(Bound(holder, Restrictions.from_text(text)) for holder, text in held.bounds)
+        return lineage.narrowed(held.links, grant, ends_at_ms, bounds)
 
     def by_digest(self, digest: bytes) -> Lineage | None:
         """The key with a secret of this SHA-256, as that secret shows it, in whatever state; else as ``by_id``."""

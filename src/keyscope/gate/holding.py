@@ -24,7 +24,6 @@ from keyscope.model.body import Json
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
 from keyscope.model.held import Held, HeldState, Terms
-from keyscope.model.scope import Grant, Scope
 from keyscope.wire.asgi import Message, Send
 from keyscope.wire.call import Call, request_id
 from keyscope.wire.codec import decode_strict, encode
@@ -197,7 +196,7 @@ class HoldRunner:
 
     def _admit(self, held: Held, call: Call, body: bytes) -> Allow | str:
         """The permission as of now, or why there is none. Raises Unavailable: then nothing was sent."""
-        lineage = self._verifier.as_called(held.key_id, held.links, _grant(held), held.ends_at_ms)
+        lineage = self._verifier.as_called(held)
         if lineage is None:
             return "the key is gone, or is being revoked"
         route = self._verifier.route(call.matched_method, call.path)
@@ -235,10 +234,6 @@ class HoldRunner:
                 await asyncio.sleep(EVERY_S)
             else:
                 return
-
-
-def _grant(held: Held) -> Grant | None:
-    return Grant(map(Scope.parse, held.scopes)) if held.scopes is not None else None
 
 
 def _message(answer: Answer) -> str:

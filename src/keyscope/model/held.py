@@ -50,8 +50,9 @@ class Held(Struct, frozen=True, kw_only=True):
     """A held call. Times are Unix milliseconds; ``due_at_ms`` is when something is to be done about it next.
 
     ``target`` is path and query as they came; ``digest`` is that of method, target and body. ``sealed`` is the request,
-    and ``answer`` what the API answered, both encrypted for the server (authority/holds.py). ``links``, ``scopes`` and
-    ``ends_at_ms`` are what a derived key had when it called. ``decided_by`` is a key's id.
+    and ``answer`` what the API answered, both encrypted for the server (authority/holds.py). ``links``, ``scopes``,
+    ``ends_at_ms`` and ``bounds`` (the id of a link and its restrictions, as text) are what a derived key had when it
+    called. ``decided_by`` is a key's id.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Held(Struct, frozen=True, kw_only=True):
     links: tuple[str, ...] = ()
     scopes: tuple[str, ...] | None = None
     ends_at_ms: int | None = None
+    bounds: tuple[tuple[str, str], ...] = ()
     decided_by: str | None = None
     decided_at_ms: int | None = None
     reason: str | None = None
