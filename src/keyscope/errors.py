@@ -9,6 +9,7 @@
     │   └── Forbidden               known, and not allowed
     │       ├── InsufficientScope
     │       ├── NotInPolicy
+    │       ├── Restricted          the key has the scopes, and a restriction of its line objects
     │       ├── ExceedsParent       a key may not mint or update into more than itself
     │       ├── OutsideTree         a restricted key manages only what it minted
     │       ├── StandardKeyRequired
@@ -133,6 +134,13 @@ class NotInPolicy(Forbidden):
 
     code = "not_in_policy"
     message = "This operation is not in the policy, so restricted keys may not call it."
+
+
+class Restricted(Forbidden):
+    """A restriction of the key, or of one above it, objects; the answer says which and what would help."""
+
+    code = "restricted"
+    message = "The key is restricted, and one of its restrictions does not allow this call."
 
 
 class ExceedsParent(Forbidden):

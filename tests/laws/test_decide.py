@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from keyscope.model.access import Access
-from keyscope.model.decision import Allow, Deny, Reason, decide, strict
+from keyscope.model.decision import Allow, Deny, decide, strict
 from keyscope.model.key import Key, Lineage, State
+from keyscope.model.objection import Reason
 from keyscope.model.scope import Grant, Level, Scope
 from tests.laws.strategies import (
     RESOURCES,

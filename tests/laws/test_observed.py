@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from keyscope.model.access import Access
-from keyscope.model.decision import Allow, Deny, Reason, decide, strict
+from keyscope.model.decision import Allow, Deny, decide, strict
 from keyscope.model.key import REVERTIBLE_MS, Key, Lineage
+from keyscope.model.objection import Reason
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 from tests.laws.strategies import (

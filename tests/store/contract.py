@@ -34,6 +34,7 @@ from keyscope.authority.ports import Account, Store, Writer
 from keyscope.errors import StoreUnavailable
 from keyscope.model.event import EventKind
 from keyscope.model.key import State
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 
@@ -62,6 +63,7 @@ class KeepingContract:
             observe_within=(Scope.parse("devboxes:read"),),
             narrowed_at_ms=12,
             narrowed_from=(Scope.parse("objects:none"), Scope.parse("account:write")),
+            restrictions=Restrictions.parse({"own": True, "instances": {"devboxes": ["ci-*"]}, "uses": 3}),
         )
         put(store, parent, key)
         assert get(store, "key_1") == parent

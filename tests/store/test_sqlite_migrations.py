@@ -154,7 +154,7 @@ def test_a_database_of_the_first_schema_is_read_and_changed(tmp_path: Path) -> N
     store.close()
 
 
-@pytest.mark.parametrize("fields", [13, 16])
+@pytest.mark.parametrize("fields", [13, 16, 20])
 def test_a_record_of_an_older_schema_reads_as_it_was_meant(fields: int) -> None:
     key = a_key("key_2", "key_1", scopes="devboxes:read objects:none", expires_at_ms=NOW)
     whole = msgspec.msgpack.decode(record_of(key)[:-4])

@@ -106,9 +106,7 @@ class Bench:
         outcome = first_look(self.verifier, call)
         if not isinstance(outcome, Allow) or not is_judged_by_body(outcome):
             return outcome
-        route = outcome.access.route
-        assert route is not None
-        return admit_with(self.verifier, outcome, call, route.needs_with(work.body))
+        return admit_with(self.verifier, outcome, call, work.body)
 
     def evidence(self, key_id: str, since_ms: int = 0) -> Evidence:
         self._recording.write(self._recording.take())

@@ -14,8 +14,8 @@ from keyscope.authority.bounds import check_in_tree
 from keyscope.authority.lookup import find
 from keyscope.authority.ports import Reader, Store
 from keyscope.authority.trail import MINUTE_MS, EntryQuery, Trail, UseCount, UseQuery, Verdict
-from keyscope.model.decision import Reason
 from keyscope.model.key import Key, Lineage
+from keyscope.model.objection import Reason
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from keyscope.model.decision import Allow, Decision, Deny, Reason
+from keyscope.model.decision import Allow, Decision, Deny
 from keyscope.model.key import Key, Lineage
+from keyscope.model.objection import Reason
 from keyscope.model.scope import Grant, Level, Scope
 
 
@@ -53,7 +54,15 @@ def _message(decision: Decision, call: str) -> str:
         return "The key is not valid: it is malformed, unknown, expired, suspended or revoked."
     if Reason.NOT_IN_POLICY in decision.reasons:
         return f"{call} is not in the policy, so restricted keys may not call it."
-    return f"The key lacks {', '.join(map(str, decision.missing))} for {call}."
+    lacking = [f"The key lacks {', '.join(map(str, decision.missing))} for {call}."] if decision.missing else []
+    return " ".join([*lacking, *_objecting(decision, call if not lacking else "it")])
+
+
+def _objecting(denied: Deny, call: str) -> Iterator[str]:
+    """What restrictions have against a call, each once, however many keys of the line have it."""
+    if denied.objections:
+        yield f"Restrictions do not allow {call}."
+    yield from dict.fromkeys(objection.message for objection in denied.objections)
 
 
 def _while_observed(would_be: Deny | None) -> str:
@@ -70,7 +79,15 @@ def _next(denied: Deny) -> tuple[str, ...]:
         return ("Call it with a standard key (ak_), or have the operation added to the policy.",)
     if Reason.NARROWED in denied.reasons:
         return tuple(_reverting(denied))
+    remedies = tuple(dict.fromkeys(objection.remedy for objection in denied.objections))
+    return (*_granting(denied), *remedies)
+
+
+def _granting(denied: Deny) -> tuple[str, ...]:
+    """How to get the scopes that are missing."""
     lineage = denied.lineage
+    if not denied.missing:
+        return ()
     widened = [key for key in reversed(lineage.line) if _lacks(key, denied.missing)]
     commands = tuple(_widening(key, denied.missing) for key in widened)
     granted = (f"The holder of a standard key (ak_) can grant it: {commands[0]}", *commands[1:]) if commands else ()

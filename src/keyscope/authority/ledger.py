@@ -10,9 +10,9 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keyscope.authority.refusing import error_of
 from keyscope.authority.trail import DENIED, MINUTE_MS, MOST_PATH, UNSEEN, Attempt, Batch, Entry, UseCount
-from keyscope.errors import InsufficientScope, InvalidToken, NotInPolicy
-from keyscope.model.decision import Allow, Deny, Reason
+from keyscope.model.decision import Allow, Deny
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route
 from keyscope.model.scope import Scope
@@ -104,7 +104,7 @@ class Ledger:
         """Keep a call that was refused; ``kind`` OBSERVED for one that would have been."""
         reasons, missing = tuple(reason.value for reason in deny.reasons), tuple(map(str, deny.missing))
         access = deny.access
-        entry = _refusal(deny.lineage, access.route, attempt, kind=kind, at_ms=access.now_ms, code=code_of(deny))
+        entry = _refusal(deny.lineage, access.route, attempt, kind=kind, at_ms=access.now_ms, code=error_of(deny).code)
         self.add(replace(entry, reasons=reasons, missing=missing))
 
     def forbidden(self, code: str, lineage: Lineage, route: Route | None, attempt: Attempt, now_ms: int) -> None:
@@ -160,13 +160,6 @@ def _add_together(known: dict[_Place, Entry], entry: Entry, most: int) -> None:
         place = _place(entry)
         seen = known.get(place)
     known[place] = entry if seen is None else replace(seen, times=seen.times + entry.times)
-
-
-def code_of(deny: Deny) -> str:
-    """The code of the refusal that the caller sees."""
-    if deny.is_dead:
-        return InvalidToken.code
-    return NotInPolicy.code if Reason.NOT_IN_POLICY in deny.reasons else InsufficientScope.code
 
 
 def _refusal(lineage: Lineage, route: Route | None, attempt: Attempt, *, kind: str, at_ms: int, code: str) -> Entry:

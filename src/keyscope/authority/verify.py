@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 from hashlib import sha256
+from typing import Protocol
 
 from keyscope.authority.derivation import DerivedKeys
 from keyscope.authority.ledger import Ledger
@@ -19,6 +20,7 @@ from keyscope.errors import Forbidden, InvalidToken, Refused, Unavailable
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
+from keyscope.model.facts import Facts
 from keyscope.model.key import Lineage
 from keyscope.model.operation import LIVE, Route, Table
 from keyscope.model.scope import Scope
@@ -29,6 +31,12 @@ _MOST_SOUND = 16_384
 """Remembered at once: what a call is by the policy, and checksums of keys that were found."""
 
 log = logging.getLogger(__name__)
+
+
+class Sight(Protocol):
+    """What a gate sees of a call."""
+
+    def facts(self, lineage: Lineage, route: Route | None, path: str, peer: str) -> Facts: ...
 
 
 class Verifier:
@@ -117,15 +125,21 @@ class Verifier:
             return None
         return lineage
 
-    def decide(self, token: bytes, method: str, path: str) -> Decision:
-        """Judge a call by its method and canonical path. The conditions on its body are not yet looked at."""
+    def decide(self, token: bytes, method: str, path: str, sight: Sight | None = None, peer: str = "") -> Decision:
+        """Judge a call by its method and canonical path. The conditions on its body are not yet looked at.
+
+        ``sight`` says what is seen of the call, for a key that is restricted; ``peer`` is the caller's address.
+        """
         lineage = self.find(token)
         route = self.route(method, path)
-        return decide(lineage, Access(route, route.needs if route is not None else (), self._now_ms()))
+        facts = sight.facts(lineage, route, path, peer) if lineage.bounds and sight is not None else None
+        return decide(lineage, Access(route, route.needs if route is not None else (), self._now_ms(), facts))
 
-    def judge(self, lineage: Lineage, route: Route | None, needs: tuple[Scope, ...]) -> Decision:
-        """Judge a call whose route and needed scopes are known."""
-        return decide(lineage, Access(route, needs, self._now_ms()))
+    def judge(
+        self, lineage: Lineage, route: Route | None, needs: tuple[Scope, ...], facts: Facts | None = None
+    ) -> Decision:
+        """Judge a call whose route and needed scopes are known. ``facts`` None: nothing of it is seen."""
+        return decide(lineage, Access(route, needs, self._now_ms(), facts))
 
     def live(self, token: bytes, attempt: Attempt | None = UNSEEN) -> Lineage:
         """The key, if it is active now. Raises InvalidToken otherwise.

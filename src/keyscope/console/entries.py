@@ -11,9 +11,9 @@ from keyscope.authority.trail import DENIED, OBSERVED, Entry, EntryQuery, Trail
 from keyscope.console.kit import AUDIT, USAGE
 from keyscope.console.visitor import Visitor
 from keyscope.console.words import moment
-from keyscope.model.decision import Reason
 from keyscope.model.event import EventKind
 from keyscope.model.key import Key
+from keyscope.model.objection import Reason
 
 WORDS: Mapping[str, str] = {
     EventKind.ACCOUNT_CREATED: "account made",

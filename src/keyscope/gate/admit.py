@@ -6,34 +6,40 @@ call is left to be judged.
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from keyscope.authority.trail import Attempt
 from keyscope.authority.verify import Verifier
-from keyscope.errors import Unauthenticated
+from keyscope.errors import Unauthenticated, Unavailable
+from keyscope.gate.sight import SEES_BODY, SEES_NO_BODY, Sight, without_body
 from keyscope.gate.standing import Standing
+from keyscope.model.body import Json
 from keyscope.model.decision import Allow
-from keyscope.model.scope import Scope
+from keyscope.model.facts import Facts
+from keyscope.model.key import Lineage
+from keyscope.model.operation import Route
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call, request_id
 from keyscope.wire.problem import Answer, answer
 from keyscope.wire.refusal import refusal
 
 
-def admit(verifier: Verifier, call: Call) -> Allow | Answer:
+def admit(verifier: Verifier, call: Call, sight: Sight = SEES_NO_BODY) -> Allow | Answer:
     """Judge a call by everything but its body, which the caller of this does not read or does not mind.
 
     What calls this starts from nothing: only an Allow, which ``decide`` builds at its end, opens the gate. Raises
     Unauthenticated and Unavailable.
     """
-    outcome = first_look(verifier, call)
+    outcome = first_look(verifier, call, sight)
     if isinstance(outcome, Allow) and is_judged_by_body(outcome):
         _let_through(verifier, outcome, call)
     return outcome
 
 
-def first_look(verifier: Verifier, call: Call) -> Allow | Answer:
+def first_look(verifier: Verifier, call: Call, sight: Sight = SEES_BODY) -> Allow | Answer:
     """The same, for one that goes on to judge the body where ``is_judged_by_body``: nothing is counted before that."""
     try:
-        decision = verifier.decide(find_bearer(call.headers), call.matched_method, call.path)
+        decision = verifier.decide(find_bearer(call.headers), call.matched_method, call.path, sight, call.peer)
     except Unauthenticated as error:
         verifier.note_refused(error, attempt_of(call))
         raise
@@ -48,19 +54,24 @@ def first_look(verifier: Verifier, call: Call) -> Allow | Answer:
 def is_judged_by_body(allow: Allow) -> bool:
     """Whether the call may need more, depending on its body.
 
-    A standard key may do everything, so there is nothing in its bodies to judge.
+    A standard key may do everything, so there is nothing in its bodies to judge; unless what was derived from it is
+    restricted to certain things.
     """
-    route = allow.access.route
-    return route is not None and bool(route.conditions) and allow.lineage.grant is not None
+    route, lineage = allow.access.route, allow.lineage
+    if route is not None and route.conditions and lineage.grant is not None:
+        return True
+    return bool(lineage.bounds) and any(bound.looks_at_body(route) for bound in lineage.bounds)
 
 
-def standing_of(verifier: Verifier, call: Call, allow: Allow) -> Standing:
+def standing_of(verifier: Verifier, call: Call, allow: Allow, sight: Sight = SEES_BODY) -> Standing:
     """The permission that was given, for as long as the call lasts."""
     access = allow.access
 
     def objection() -> Answer | None:
         try:
-            decision = verifier.judge(verifier.find(find_bearer(call.headers)), access.route, access.needs)
+            lineage = verifier.find(find_bearer(call.headers))
+            facts = access.facts or _facts(sight, lineage, access.route, call)
+            decision = verifier.judge(lineage, access.route, access.needs, facts)
         except Unauthenticated as error:
             verifier.note_refused(error, attempt_of(call))
             return answer(error)
@@ -72,9 +83,27 @@ def standing_of(verifier: Verifier, call: Call, allow: Allow) -> Standing:
     return Standing(objection)
 
 
-def admit_with(verifier: Verifier, allow: Allow, call: Call, needs: tuple[Scope, ...]) -> Allow | Answer:
-    """Judge a call again that passed the first look, by all that it needs with its body."""
-    decision = verifier.judge(allow.lineage, allow.access.route, needs)
+def _facts(sight: Sight, lineage: Lineage, route: Route | None, call: Call) -> Facts | None:
+    """Of a call whose key was not restricted when it was let through."""
+    return sight.facts(lineage, route, call.path, call.peer) if lineage.bounds else None
+
+
+def admit_with(
+    verifier: Verifier, allow: Allow, call: Call, body: Json | UnsetType, sight: Sight = SEES_BODY
+) -> Allow | Answer:
+    """Judge a call again that passed the first look, by all that it needs with its body.
+
+    ``body`` is the value that goes on, None for an empty one; UNSET for one that nobody saw, which may then hold
+    anything. Raises Unavailable.
+    """
+    route, facts = allow.access.route, allow.access.facts
+    if route is None:
+        raise Unavailable("only a listed call depends on its body")
+    if body is UNSET:
+        decision = verifier.judge(allow.lineage, route, route.needs_unseen, without_body(facts))
+    else:
+        seen = sight.with_body(facts, allow.lineage, route, body) if facts is not None else None
+        decision = verifier.judge(allow.lineage, route, route.needs_with(body), seen)
     if isinstance(decision, Allow):
         _let_through(verifier, decision, call)
         return decision

@@ -94,10 +94,7 @@ class _Settling:
         self._allow = allow
 
     async def __call__(self, value: Json) -> Verdict:
-        route = self._allow.access.route
-        if route is None:
-            raise Unavailable("only a listed call depends on its body")
-        outcome = admit_with(self._verifier, self._allow, self._call, route.needs_with(value))
+        outcome = admit_with(self._verifier, self._allow, self._call, value)
         return self._caller(outcome) if isinstance(outcome, Allow) else outcome
 
 

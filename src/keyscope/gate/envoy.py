@@ -17,15 +17,15 @@ from urllib.parse import unquote
 from envoy.config.core.v3 import base_pb2  # type: ignore[import-untyped]  # xds-protos has no types
 from envoy.service.auth.v3 import external_auth_pb2  # type: ignore[import-untyped]
 from google.rpc import status_pb2  # type: ignore[import-untyped]
+from msgspec import UNSET, UnsetType
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadTarget, Fault, KeyscopeError, OwnOperation, RepeatedCredential, TooLarge, Unavailable
 from keyscope.gate.admit import admit_with, attempt_of, first_look, is_judged_by_body
 from keyscope.gate.forward import ACCOUNT_ID_HEADER, KEY_ID_HEADER
 from keyscope.gate.peers import TrustedPeers
+from keyscope.model.body import Json
 from keyscope.model.decision import Allow
-from keyscope.model.operation import Route
-from keyscope.model.scope import Scope
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.body import check_media_type
 from keyscope.wire.call import Call, read_call
@@ -90,22 +90,19 @@ class EnvoyGate:
         admitted = first_look(self._verifier, call)
         if not isinstance(admitted, Allow) or not is_judged_by_body(admitted):
             return admitted
-        needs = self._needs(admitted.access.route, call.headers, http)
-        return admit_with(self._verifier, admitted, call, needs)
+        return admit_with(self._verifier, admitted, call, self._body(call.headers, http))
 
-    def _needs(self, route: Route | None, headers: RawHeaders, http: Any) -> tuple[Scope, ...]:
-        """All scopes that the call needs with its body."""
-        if route is None:
-            raise Unavailable("a call without a route is not judged by its body")
+    def _body(self, headers: RawHeaders, http: Any) -> Json | UnsetType:
+        """The value of the body, None for an empty one; UNSET if Envoy did not show the whole of it."""
         body = whole_body(headers, http)
         if body is None:
-            return route.needs_unseen
+            return UNSET
         if not body:
-            return route.needs
+            return None
         if len(body) > self._max_body_bytes:
             raise TooLarge(f"more than {self._max_body_bytes} bytes")
         check_media_type(headers, "application/json")
-        return route.needs_with(decode_strict(body))
+        return decode_strict(body)
 
 
 def address_of(peer: str) -> str:

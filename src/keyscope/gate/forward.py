@@ -29,6 +29,7 @@ from keyscope.errors import (
     RepeatedCredential,
 )
 from keyscope.gate.peers import Network, TrustedPeers
+from keyscope.gate.sight import BLIND, SEES_NO_BODY
 from keyscope.model.decision import Allow
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.bearer import bearer_token
@@ -127,10 +128,12 @@ class ForwardAuth:
         path, _ = split_target(target)
         if is_own(path):
             raise OwnOperation
-        decision = self._verifier.decide(token, matched_method(method), path)
+        memberless = length in _MEMBERLESS_BODY_BYTES
+        decision = self._verifier.decide(token, matched_method(method), path, SEES_NO_BODY if memberless else BLIND)
         route = decision.access.route
-        if route is not None and route.conditions and length not in _MEMBERLESS_BODY_BYTES:
-            decision = self._verifier.judge(decision.lineage, route, route.needs_unseen)
+        if route is not None and route.conditions and not memberless:
+            facts = decision.access.facts
+            decision = self._verifier.judge(decision.lineage, route, route.needs_unseen, facts)
         if isinstance(decision, Allow):
             self._verifier.note_use(decision)
             if decision.observed is not None:

@@ -14,10 +14,11 @@ import aiohttp
 
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
-from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, Unavailable, UpstreamFailure
+from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, standing_of
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
+from keyscope.gate.sight import SEES_BODY, Sight
 from keyscope.gate.standing import Withdrawn
 from keyscope.gate.stream import Stream, error_event
 from keyscope.gate.timed import timed
@@ -46,8 +47,10 @@ class Proxy:
         *,
         max_body_bytes: int,
         body_timeout_s: float,
+        sight: Sight = SEES_BODY,
     ) -> None:
         self._verifier = verifier
+        self._sight = sight
         self._upstream = upstream
         self._judging = meter.judging("proxy")
         self._answering = meter.upstream
@@ -56,12 +59,12 @@ class Proxy:
 
     async def __call__(self, call: Call, receive: Receive, send: Send) -> None:
         """Answer one request. Raises KeyscopeError only before anything was sent."""
-        admitted = timed(self._judging, first_look, self._verifier, call)
+        admitted = timed(self._judging, first_look, self._verifier, call, self._sight)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
         if is_judged_by_body(admitted):
             return await self._forward_judged(call, admitted, receive, send)
-        exchange = Exchange(receive, standing_of(self._verifier, call, admitted), self._body_timeout_s)
+        exchange = Exchange(receive, standing_of(self._verifier, call, admitted, self._sight), self._body_timeout_s)
         try:
             body = exchange.body() if await exchange.has_body() else None
         except CallerGone as gone:
@@ -77,16 +80,14 @@ class Proxy:
         admitted, body = judged
         headers = [(name, value) for name, value in self._fields(call, admitted) if name != "content-length"]
         headers.append(("content-length", str(len(body))))
-        exchange = Exchange.after_body(receive, standing_of(self._verifier, call, admitted), self._body_timeout_s)
+        standing = standing_of(self._verifier, call, admitted, self._sight)
+        exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
         return await self._forward(call, headers, body, exchange, send)
 
     def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> tuple[Allow, bytes] | Answer:
         """What was allowed in all and the bytes to send on, written anew from what was judged; or the refusal."""
-        route = allow.access.route
-        if route is None:
-            raise Unavailable("only a listed call depends on its body")
         value = decode_strict(raw) if raw else None
-        admitted = admit_with(self._verifier, allow, call, route.needs_with(value))
+        admitted = admit_with(self._verifier, allow, call, value, self._sight)
         if not isinstance(admitted, Allow):
             return admitted
         return admitted, encode(value) if raw else raw

@@ -9,8 +9,8 @@ from keyscope.client.verifiers import AsyncVerifier
 from keyscope.errors import InsufficientScope, InvalidToken, NotInPolicy
 from keyscope.gate.judge import Caller, Pending, Verdict, with_more
 from keyscope.model.body import Json
-from keyscope.model.decision import Reason
 from keyscope.model.derived import is_derived
+from keyscope.model.objection import Reason
 from keyscope.model.scope import Scope
 from keyscope.model.token import is_token
 from keyscope.wire.bearer import find_bearer

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from contextvars import ContextVar
 
-from keyscope.authority.ledger import code_of
+from keyscope.authority.refusing import error_of
 from keyscope.authority.trail import Attempt
 from keyscope.authority.verify import Verifier
 from keyscope.errors import Refused
@@ -125,7 +125,7 @@ def watch(verifier: Verifier) -> None:
         use(allow)
 
     def note_denied(denied: Deny, attempt: Attempt) -> None:
-        _decided("refused", denied.lineage, denied.access.route, code_of(denied))
+        _decided("refused", denied.lineage, denied.access.route, error_of(denied).code)
         deny(denied, attempt)
 
     def note_refused(error: Refused, attempt: Attempt) -> None:

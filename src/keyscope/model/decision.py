@@ -7,40 +7,37 @@ in the grant.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from keyscope.model.access import Access
 from keyscope.model.key import Lineage, State
+from keyscope.model.objection import Objection, Reason
+from keyscope.model.operation import LIVE
 from keyscope.model.scope import Scope
 
 
-class Reason(StrEnum):
-    """Why a request is denied."""
-
-    EXPIRED = "expired"
-    SUSPENDED = "suspended"
-    REVOKED = "revoked"
-    NOT_IN_POLICY = "not_in_policy"
-    MISSING_SCOPE = "missing_scope"
-    NARROWED = "narrowed"
-    """Beside MISSING_SCOPE: a key of the line had the scopes before it was narrowed to what it uses."""
-
-
 class Deny(Struct, frozen=True):
-    """The key may not; ``reasons`` has every one, and ``missing`` every scope that it lacks."""
+    """The key may not; ``reasons`` has every one, ``missing`` every scope that it lacks, and ``objections`` all that
+    the restrictions of its line have against the call.
+    """
 
     lineage: Lineage
     access: Access
     reasons: tuple[Reason, ...]
     missing: tuple[Scope, ...] = ()
+    objections: tuple[Objection, ...] = ()
 
     @property
     def is_dead(self) -> bool:
         """Whether the key itself is no longer good, whatever it asks for."""
         return bool(_DEAD & set(self.reasons))
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether what is asked for is to be answered as if it did not exist: nothing else is against the call."""
+        return set(self.reasons) == {Reason.NOT_OWN} and all(objection.hides for objection in self.objections)
 
 
 class Allow(Struct, frozen=True, gc=False):
@@ -66,7 +63,7 @@ def decide(lineage: Lineage, access: Access) -> Decision:
     """Judge one attempted request by one key.
 
     A live standard key may do everything in its account, listed in the policy or not. A restricted key may do what
-    the policy lists and its grant covers (laws 1 and 3).
+    the policy lists and its grant covers (laws 1 and 3). Either must pass every restriction of its line.
     """
     alive = not lineage.stopped and access.now_ms < lineage.expires_at_ms
     grant = lineage.grant
@@ -75,15 +72,33 @@ def decide(lineage: Lineage, access: Access) -> Decision:
     if grant is not None:
         listed = access.route is not None
         missing = grant.missing(access.needs)
-    if alive and listed and not missing:
+    objections = _objections(lineage, access) if lineage.bounds else ()
+    if alive and listed and not missing and not objections:
         return Allow(lineage, access)
-    denied = Deny(lineage, access, _reasons(lineage, access, listed, missing), missing)
+    reasons = _reasons(lineage, access, listed, missing)
+    if objections:
+        reasons += tuple(dict.fromkeys(objection.reason for objection in objections))
+    denied = Deny(lineage, access, reasons, missing, objections)
     return Allow(lineage, access, denied) if _is_only_recorded(denied) else denied
 
 
 def strict(decision: Decision) -> Decision:
     """The decision as it would be if no key were observed: for whoever does not record what is observed."""
     return decision.observed or decision if isinstance(decision, Allow) else decision
+
+
+def _objections(lineage: Lineage, access: Access) -> tuple[Objection, ...]:
+    """What all restrictions of the line have against a call.
+
+    Nothing against what needs no scope and is Keyscope's own: there a key is told what it is, or ends itself.
+    """
+    route = access.route
+    if route is LIVE or (not access.needs and route is not None and route.is_own):
+        return ()
+    found: list[Objection] = []
+    for bound in lineage.bounds:
+        found += bound.objections(access)
+    return tuple(found)
 
 
 def _is_only_recorded(denied: Deny) -> bool:

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from keyscope.model.restrictions import Bound, Restrictions
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 
@@ -41,7 +42,8 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
 
     Until ``observe_until_ms`` a lack of the key's own scopes is recorded and not refused, as far as ``observe_within``
     goes (None: as far as the keys above it go). ``narrowed_from`` are the scopes before the last narrowing to what the
-    key uses, for as long as nobody has changed them since.
+    key uses, for as long as nobody has changed them since. ``restrictions`` are what it is bound to beyond its scopes;
+    None for none, and always for a standard key.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     observe_within: tuple[Scope, ...] | None = None
     narrowed_at_ms: int | None = None
     narrowed_from: tuple[Scope, ...] | None = None
+    restrictions: Restrictions | None = None
     superseded_at_ms: int | None = None
 
     @property
@@ -107,10 +110,11 @@ class Lineage:
     ``grant`` is None for full access to the account, which only a standard key has. It is the meet of the restricted
     keys up to the nearest standard one. ``expires_at_ms`` is the earliest in the line, ``NEVER_MS`` if none expires;
     ``stopped`` says whether any key in it is revoked or suspended. ``derived`` has the ids of the links, first to
-    last, if the key was shown as one that its holder derived from it; empty otherwise.
+    last, if the key was shown as one that its holder derived from it; empty otherwise. ``bounds`` are the restrictions
+    of all keys of the line that have any, nearest first: a child never has fewer than its parent.
     """
 
-    __slots__ = ("derived", "expires_at_ms", "grant", "key", "parent", "stopped")
+    __slots__ = ("bounds", "derived", "expires_at_ms", "grant", "key", "parent", "stopped")
 
     key: Key
     parent: Lineage | None
@@ -118,14 +122,19 @@ class Lineage:
     expires_at_ms: int
     stopped: bool
     derived: tuple[str, ...]
+    bounds: tuple[Bound, ...]
 
     def __init__(self, key: Key, parent: Lineage | None = None) -> None:
         ends = key.ends_at_ms
         grant = None if key.kind is Kind.STANDARD else _grant(key.scopes)
         stopped = key.revoked_at_ms is not None or key.suspended_at_ms is not None
+        bounds: tuple[Bound, ...] = ()
+        if key.restrictions is not None:
+            bounds = (Bound(key.id, key.restrictions),)
         if parent is not None:
             ends = min(ends, parent.expires_at_ms)
             stopped = stopped or parent.stopped
+            bounds += parent.bounds
             if grant is not None and parent.grant is not None:
                 grant = grant.meet(parent.grant)
         self.key = key
@@ -134,11 +143,13 @@ class Lineage:
         self.expires_at_ms = ends
         self.stopped = stopped
         self.derived = ()
+        self.bounds = bounds
 
     def narrowed(self, links: tuple[str, ...], grant: Grant | None, ends_at_ms: int) -> Lineage:
         """The same key as one of its derived keys shows it: never more, never longer. ``grant`` None adds no limit."""
         made = Lineage.__new__(Lineage)  # __init__ would work out again what is known
         made.key, made.parent, made.stopped, made.derived = self.key, self.parent, self.stopped, links
+        made.bounds = self.bounds
         if grant is None or self.grant is None:
             made.grant = self.grant if grant is None else grant
         else:

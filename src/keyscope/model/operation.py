@@ -38,6 +38,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     """The resource type of which this call ends an instance for good."""
     creates: tuple[str, JsonPath] | None = None
     """The resource type of which this call makes an instance, and where the reply holds the new id."""
+    instances: tuple[tuple[int, str], ...] = ()
+    """The segments of the template, from 0, that hold the id of a thing, and of what resource type."""
+    refers: tuple[tuple[JsonPath, str], ...] = ()
+    """Members of the body that name a thing and call for no further scope, and its resource type."""
+    lists: tuple[str, JsonPath] | None = None
+    """The resource type that the reply lists, and where it holds the ids."""
     credentials: tuple[JsonPath, ...] = ()
     """Members of the reply that are live credentials."""
     transport: str = "json"

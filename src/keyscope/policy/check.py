@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from keyscope.errors import ConfigurationError, Fault
+from keyscope.model.body import JsonPath
 from keyscope.model.operation import Operation, Table
 from keyscope.model.scope import Grant, Level, Scope
+from keyscope.policy.collections import parameters
 from keyscope.policy.document import Policy
 from keyscope.policy.findings import Finding, Kind, Report
-from keyscope.policy.openapi import SCOPES, Call, OpenApi
+from keyscope.policy.openapi import SCOPES, Call, OpenApi, follow
 from keyscope.policy.overlaps import meeting, overlapping, overlaps
 from keyscope.policy.tools import METHOD as MCP
 
 _BODILESS = ("GET", "HEAD")
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE", MCP)
 _OWN = "/keyscope/"
+_HAS_MORE = JsonPath.parse("$.has_more")
 
 
 def check(policy: Policy, openapi: OpenApi | None) -> Report:
@@ -47,12 +50,16 @@ def _lint(policy: Policy) -> Iterator[Finding]:
             yield from rule(row)
     yield from _pairs(policy)
     yield from _unused(policy)
+    if policy.collections:
+        yield from _unsaid_parameters(policy)
+        yield from _dead_collections(policy)
 
 
 def _body_without_json(row: Operation) -> Iterator[Finding]:
-    if row.body and row.method in _BODILESS:
+    judged = row.body or row.refers
+    if judged and row.method in _BODILESS:
         yield _wrong(row, f"{row.method} has no body, so its body conditions never apply: remove them.")
-    elif row.body and row.transport in ("multipart", "websocket"):
+    elif judged and row.transport in ("multipart", "websocket"):
         yield _wrong(row, f"a {row.transport} body is not JSON and cannot be judged: put the scopes into needs.")
 
 
@@ -61,6 +68,11 @@ def _effects_without_write(row: Operation) -> Iterator[Finding]:
     for word, resource in effects:
         if resource and not Grant(row.needs).covers(Scope(resource, Level.WRITE)):
             yield _wrong(row, f"it {word} {resource} and does not need {resource}:write: add it, or drop {word}.")
+
+
+def _lists_without_read(row: Operation) -> Iterator[Finding]:
+    if row.lists and not Grant(row.needs).covers(Scope(row.lists[0], Level.READ)):
+        yield _wrong(row, f"it lists {row.lists[0]} and does not need {row.lists[0]}:read: add it, or drop lists.")
 
 
 def _conditions_without_effect(row: Operation) -> Iterator[Finding]:
@@ -85,6 +97,7 @@ def _verb(row: Operation) -> str:
 _ROW_RULES: tuple[Callable[[Operation], Iterator[Finding]], ...] = (
     _body_without_json,
     _effects_without_write,
+    _lists_without_read,
     _conditions_without_effect,
     _open_change,
 )
@@ -112,6 +125,24 @@ def _unused(policy: Policy) -> Iterator[Finding]:
             yield Finding(Kind.DUBIOUS, name, "no row needs this resource type, so granting it does nothing.")
 
 
+def _unsaid_parameters(policy: Policy) -> Iterator[Finding]:
+    """Each parameter names a thing or is said not to: else a restriction to certain things would not see it."""
+    said = {collection.segments for collection in policy.collections}
+    for row in policy.operations:
+        for at in parameters(row) if row.method != MCP and not row.is_own else ():
+            if row.segments[: at + 1] not in said:
+                prefix = "/".join(row.template.split("/")[: at + 2])
+                message = f"nothing says what {prefix} names: add it to collections, with null if it names nothing."
+                yield Finding(Kind.UNMAPPED, str(row), message)
+
+
+def _dead_collections(policy: Policy) -> Iterator[Finding]:
+    rows = [row.segments for row in policy.operations]
+    for one in policy.collections:
+        if not any(row[: len(one.segments)] == one.segments for row in rows):
+            yield Finding(Kind.DEAD, one.template, "no row has a path that begins so: remove it from collections.")
+
+
 def _compare(policy: Policy, openapi: OpenApi) -> Iterator[Finding]:
     rows = {(row.method, row.segments): row for row in policy.operations}
     calls = {(call.method, call.segments): call for call in openapi.calls}
@@ -133,6 +164,7 @@ def _against(policy: Policy, openapi: OpenApi, row: Operation, call: Call | None
     if call is not None:
         yield from _scopes_differ(row, call)
         yield from _unknown_members(policy, openapi, row, call)
+        yield from _unknown_things(policy, openapi, row, call)
 
 
 def _scopes_differ(row: Operation, call: Call) -> Iterator[Finding]:
@@ -144,13 +176,30 @@ def _scopes_differ(row: Operation, call: Call) -> Iterator[Finding]:
 
 def _unknown_members(policy: Policy, openapi: OpenApi, row: Operation, call: Call) -> Iterator[Finding]:
     for condition in row.body:
-        known_gap = f"{row.id} {condition.when}" in policy.undocumented_members
-        found = call.body is not None and openapi.has_member(call.body, condition.when)
-        if not found and not known_gap:
-            hint = "mend the path, or say undocumented: true"
-            yield _wrong(row, f"the request schema has nothing at {condition.when}: {hint}.")
-        elif found and known_gap:
-            yield _wrong(row, f"{condition.when} says undocumented, and the schema has it: remove that.", Kind.DEAD)
+        yield from _member_differs(policy, openapi, row, call, condition.when)
+
+
+def _member_differs(policy: Policy, openapi: OpenApi, row: Operation, call: Call, path: JsonPath) -> Iterator[Finding]:
+    known_gap = f"{row.id} {path}" in policy.undocumented_members
+    found = call.body is not None and openapi.has_member(call.body, path)
+    if not found and not known_gap:
+        yield _wrong(row, f"the request schema has nothing at {path}: mend the path, or say undocumented: true.")
+    elif found and known_gap:
+        yield _wrong(row, f"{path} says undocumented, and the schema has it: remove that.", Kind.DEAD)
+
+
+def _unknown_things(policy: Policy, openapi: OpenApi, row: Operation, call: Call) -> Iterator[Finding]:
+    """Where restrictions to certain things look: members of the body, and the list in the reply."""
+    for path, _ in row.refers:
+        yield from _member_differs(policy, openapi, row, call, path)
+    if call.reply is None:
+        return
+    if row.lists and not openapi.has_member(call.reply, row.lists[1]):
+        yield _wrong(row, f"the reply's schema has nothing at {row.lists[1]}, which lists names: mend the path.")
+    in_pages = "properties" in follow(openapi.document, call.reply) and openapi.has_member(call.reply, _HAS_MORE)
+    if policy.collections and in_pages and row.lists is None and row.id not in policy.whole_lists:
+        message = "its reply is a list in pages, and nothing says of what: add lists, or lists: null if path says it."
+        yield Finding(Kind.UNMAPPED, str(row), message)
 
 
 def _borrowed_ids(policy: Policy, openapi: OpenApi) -> Iterator[Finding]:

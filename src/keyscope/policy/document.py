@@ -6,7 +6,6 @@ A policy is read whole or refused whole, with every fault named by line. What a 
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from msgspec import Struct
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.operation import Operation, Table
 from keyscope.policy.advice import Caution, Preset, read_cautions, read_presets
+from keyscope.policy.collections import Collection, located, read_collections
 from keyscope.policy.handed import CredentialKind, read_credential_kinds
 from keyscope.policy.rows import Names, read_operations
 from keyscope.policy.source import Document, Place, near
@@ -28,7 +28,7 @@ _BUILTIN = files("keyscope.policy") / "builtin"
 _OWN = "keyscope"
 _REQUIRED = ("policy", "title", "resource_types")
 _ROWS = ("operations", "mcp")
-_OPTIONAL = ("key_management", "presets", "cautions", "credential_kinds")
+_OPTIONAL = ("key_management", "collections", "presets", "cautions", "credential_kinds")
 
 
 class ResourceType(Struct, frozen=True):
@@ -44,6 +44,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     ``key_management`` is the resource type whose level lets a restricted key use Keyscope's own key operations; None
     leaves those to standard keys. ``undocumented`` has the ids of the operations that the API's OpenAPI document is
     known not to list; ``undocumented_members`` has ``id path`` for members of a body that it is known not to describe.
+    ``whole_lists`` has the ids of those whose reply is a list that belongs to what the path names, as a whole.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...]
     undocumented: frozenset[str] = frozenset()
     undocumented_members: frozenset[str] = frozenset()
+    whole_lists: frozenset[str] = frozenset()
+    collections: tuple[Collection, ...] = ()
     presets: tuple[Preset, ...] = ()
     cautions: tuple[Caution, ...] = ()
     credential_kinds: tuple[CredentialKind, ...] = ()
@@ -94,14 +97,17 @@ def parse(text: str, where: str, *, own: bool = False) -> Policy:
     names = Names(tuple(resource.name for resource in types))
     rows = read_operations(top.get("operations"), names)
     tools = read_tools(top.get("mcp"), names)
+    collections = read_collections(top.get("collections"), names)
     policy = Policy(
         name=_text(top.get("policy")),
         title=_text(top.get("title")),
         key_management=_key_management(top.get("key_management"), names),
         resource_types=types,
-        operations=(*rows.operations, *tools),
+        operations=(*(located(row, collections) for row in rows.operations), *tools),
         undocumented=rows.undocumented | {tool.id for tool in tools},
         undocumented_members=rows.undocumented_members,
+        whole_lists=rows.whole_lists,
+        collections=collections,
         presets=read_presets(top.get("presets"), names),
         cautions=read_cautions(top.get("cautions"), names),
         credential_kinds=read_credential_kinds(top.get("credential_kinds")),
@@ -110,7 +116,7 @@ def parse(text: str, where: str, *, own: bool = False) -> Policy:
     return policy
 
 
-def _members(present: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _members(present: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The members that a policy must have, and those that it may: operations, unless it speaks of MCP alone."""
     required = _REQUIRED if "mcp" in present else (*_REQUIRED, "operations")
     return required, (*_ROWS, *_OPTIONAL)

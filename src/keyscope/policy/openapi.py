@@ -1,7 +1,7 @@
 """An OpenAPI 3.x document, reduced to what a policy is held against.
 
-The calls with their ids, ``x-required-scopes`` and JSON request schemas; nothing is validated beyond that. References
-(``$ref``) are followed only inside the document and only when a schema is looked into.
+The calls with their ids, ``x-required-scopes`` and JSON schemas of request and reply; nothing is validated beyond that.
+References (``$ref``) are followed only inside the document and only when a schema is looked into.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Call(Struct, frozen=True):
     body: Schema | None
     summary: str = ""
     deprecated: bool = False
+    reply: Schema | None = None
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -177,6 +178,7 @@ def _call(document: Schema, method: str, template: str, operation: Schema, where
         operation_id=identifier if isinstance(identifier, str) else None,
         scopes=_scopes(operation.get(SCOPES), f"{method} {template}", where),
         body=_body(document, operation.get("requestBody")),
+        reply=_reply(document, operation.get("responses")),
         summary=str(operation.get("summary") or ""),
         deprecated=operation.get("deprecated") is True,
     )
@@ -199,6 +201,12 @@ def _body(document: Schema, value: Any) -> Schema | None:
             schema = entry.get("schema")
             return schema if isinstance(schema, Mapping) else None
     return None
+
+
+def _reply(document: Schema, value: Any) -> Schema | None:
+    """The schema of the JSON reply of a success; None where the document describes none."""
+    responses = value if isinstance(value, Mapping) else {}
+    return next((found for code in ("200", 200, "201", 201) if (found := _body(document, responses.get(code)))), None)
 
 
 def _decode(text: str, where: str) -> Any:

@@ -54,6 +54,7 @@ def _governed(operation: Operation, resource: str) -> Operation:
     return replace(
         operation,
         needs=tuple(Scope(resource, scope.level) for scope in operation.needs),
+        instances=tuple((at, resource) for at, _ in operation.instances),
         creates=(resource, creates[1]) if creates else None,
         destroys=resource if operation.destroys == PLACEHOLDER else None,
     )

@@ -15,7 +15,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TRANSPORTS = ("json", "sse", "longpoll", "multipart", "binary", "text", "zip", "stream", "websocket")
 
 REQUIRED = ("id", "call", "needs")
-OPTIONAL = ("why", "body", "creates", "destroys", "credentials", "transport", "deprecated", "undocumented")
+OPTIONAL = (
+    "why", "body", "refers", "creates", "destroys", "lists", "credentials", "transport", "deprecated", "undocumented",
+)  # fmt: skip
 MEMBERS = (*REQUIRED, *OPTIONAL)
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,99}", re.ASCII)
 _CALL = re.compile(r"(\S+) (\S+)")
@@ -62,6 +64,7 @@ class Rows(NamedTuple):
     operations: tuple[Operation, ...]
     undocumented: frozenset[str]
     undocumented_members: frozenset[str]
+    whole_lists: frozenset[str]
 
 
 def read_operations(place: Place | None, names: Names) -> Rows:
@@ -77,6 +80,7 @@ def read_operations(place: Place | None, names: Names) -> Rows:
         tuple(operation for _, operation in sound),
         frozenset(row.operation.id for _, row in rows if row.operation and row.undocumented),
         frozenset(f"{row.operation.id} {path}" for _, row in rows if row.operation for path in row.hidden),
+        frozenset(row.operation.id for _, row in rows if row.operation and row.lists_whole),
     )
 
 
@@ -84,6 +88,7 @@ class _Row(NamedTuple):
     operation: Operation | None
     undocumented: bool
     hidden: tuple[str, ...]
+    lists_whole: bool
 
 
 def _read(place: Place, names: Names) -> _Row:
@@ -91,6 +96,7 @@ def _read(place: Place, names: Names) -> _Row:
     identifier = _id(parts["id"]) if "id" in parts else None
     call = _call(parts["call"]) if "call" in parts else None
     conditions = list(read_conditions(parts["body"], names)) if "body" in parts else []
+    refers = list(_refers(parts["refers"], names)) if "refers" in parts else []
     operation = Operation(
         id=identifier or "",
         method=call[0] if call else "",
@@ -99,14 +105,18 @@ def _read(place: Place, names: Names) -> _Row:
         body=tuple(condition for condition, _ in conditions),
         why=_text(parts.get("why")),
         destroys=names.resource(parts["destroys"]) if "destroys" in parts else None,
-        creates=_creates(parts["creates"], names) if "creates" in parts else None,
+        refers=tuple((path, resource) for path, resource, _ in refers),
+        lists=_lists(parts.get("lists"), names),
+        creates=_of_type(parts["creates"], names, "new id, like {devboxes: $.id}") if "creates" in parts else None,
         credentials=_all(_path(item) for item in parts["credentials"].items()) if "credentials" in parts else (),
         transport=_transport(parts["transport"]) if "transport" in parts else "json",
         deprecated=_flag(parts.get("deprecated")),
     )
     undocumented = _flag(parts.get("undocumented"))
-    hidden = tuple(str(condition.when) for condition, undocumented in conditions if undocumented)
-    return _Row(operation if identifier and call else None, undocumented, hidden)
+    hidden = [str(condition.when) for condition, undocumented in conditions if undocumented]
+    hidden += [str(path) for path, _, undocumented in refers if undocumented]
+    whole = "lists" in parts and parts["lists"].is_null
+    return _Row(operation if identifier and call else None, undocumented, tuple(hidden), whole)
 
 
 def _flag(place: Place | None) -> bool:
@@ -182,10 +192,27 @@ def read_conditions(place: Place, names: Names) -> Iterator[tuple[BodyCondition,
             yield BodyCondition(when, scope, why), undocumented
 
 
-def _creates(place: Place, names: Names) -> tuple[str, JsonPath] | None:
+def _refers(place: Place, names: Names) -> Iterator[tuple[JsonPath, str, bool]]:
+    """Members of the body, each with the resource type of what it names, and whether it is undocumented."""
+    for text, member in place.members().items():
+        parts = member.record(("type",), ("undocumented",)) if member.is_mapping else {"type": member}
+        path = _try(member, JsonPath.parse, text)
+        resource = names.resource(parts["type"]) if "type" in parts else None
+        if path and resource:
+            yield path, resource, _flag(parts.get("undocumented"))
+
+
+def _lists(place: Place | None, names: Names) -> tuple[str, JsonPath] | None:
+    if place is None or place.is_null:
+        return None
+    return _of_type(place, names, "ids, like {devboxes: '$.devboxes[*].id'}")
+
+
+def _of_type(place: Place, names: Names, what: str) -> tuple[str, JsonPath] | None:
+    """One resource type, and a place in the reply."""
     members = place.members()
     if len(members) != 1:
-        place.fault("Write one resource type and where the reply holds the new id, like {devboxes: $.id}.")
+        place.fault(f"Write one resource type and where the reply holds the {what}.")
     for name, member in members.items():
         path = _path(member)
         if names.resource(member, name) and path:

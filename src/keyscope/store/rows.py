@@ -19,6 +19,7 @@ from keyscope.authority.ports import Account, Former, Session, StoredEvent, Stor
 from keyscope.errors import StoreUnavailable
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Level, Scope
 from keyscope.model.token import Kind
 
@@ -27,10 +28,10 @@ Row = tuple[Any, ...]
 _KINDS: dict[str, Kind] = {kind.value: kind for kind in Kind}
 _LEVELS = {level.word: level for level in Level}
 _CHECKSUM_BYTES = 4
-_FIELDS = 20
-_SHORTER = (13, 16)
-"""Fields in records of the first schema, before keys could be rotated or derived from, and of the second, before they
-could be observed or narrowed. What they lack is None."""
+_FIELDS = 21
+_SHORTER = (13, 16, 20)
+"""Fields in records of the first schema, before keys could be rotated or derived from, of the second, before they could
+be observed or narrowed, and of the third, before they could be restricted. What they lack is None."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -50,7 +51,8 @@ def record_of(key: Key) -> bytes:
     times = (key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
     since_second = (key.revoked_reason, key.share, key.rotated_at_ms, key.resumed_at_ms)
     since_third = (key.observe_until_ms, _words(key.observe_within), key.narrowed_at_ms, _words(key.narrowed_from))
-    return _sealed((*what, *times, *since_second, *since_third))
+    since_fourth = (key.restrictions.text if key.restrictions is not None else None,)
+    return _sealed((*what, *times, *since_second, *since_third, *since_fourth))
 
 
 def _words(scopes: tuple[Scope, ...] | None) -> str | None:
@@ -64,7 +66,7 @@ def key_of(record: bytes) -> Key:
         fields += [None] * (_FIELDS - len(fields))
     digest, key_id, account, kind, parent, name, hint, scopes, *rest = fields
     created, expires, suspended, revoked, reason, share, rotated, resumed, *more = rest
-    observed, within, narrowed, former = more
+    observed, within, narrowed, former, restrictions = more
     if kind not in _KINDS:
         raise StoreUnavailable(f"key {key_id} is of the kind {kind!r}, which this version does not know")
     return Key(
@@ -88,7 +90,17 @@ def key_of(record: bytes) -> Key:
         observe_within=scopes_of(within) if within is not None else None,
         narrowed_at_ms=narrowed,
         narrowed_from=scopes_of(former) if former is not None else None,
+        restrictions=_restrictions(key_id, restrictions),
     )
+
+
+def _restrictions(key_id: str, text: str | None) -> Restrictions | None:
+    """What a key is restricted to. One that this version does not know is refused, never left out (law 1)."""
+    try:
+        return Restrictions.from_text(text) if text is not None else None
+    except ValueError as error:
+        message = f"key {key_id} has restrictions that this version does not know: {error}"
+        raise StoreUnavailable(message) from error
 
 
 def former_record(former: Former) -> bytes:

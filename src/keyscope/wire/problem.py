@@ -28,6 +28,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.RepeatedCredential: HTTPStatus.BAD_REQUEST,
     errors.InsufficientScope: HTTPStatus.FORBIDDEN,
     errors.NotInPolicy: HTTPStatus.FORBIDDEN,
+    errors.Restricted: HTTPStatus.FORBIDDEN,
     errors.ExceedsParent: HTTPStatus.FORBIDDEN,
     errors.OutsideTree: HTTPStatus.FORBIDDEN,
     errors.StandardKeyRequired: HTTPStatus.FORBIDDEN,

@@ -17,7 +17,7 @@ from keyscope.authority.trail import DENIED, MOST_PATH, Attempt, Entry
 from keyscope.errors import InsufficientScope
 from keyscope.gate.haproxy.entries import holder_of
 from keyscope.gate.haproxy.routes import Row
-from keyscope.model.decision import Reason
+from keyscope.model.objection import Reason
 from keyscope.model.shown import shown
 from keyscope.wire.call import request_id
 
