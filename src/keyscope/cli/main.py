@@ -10,9 +10,11 @@ from keyscope import __version__
 from keyscope.cli.ask import can, me
 from keyscope.cli.attenuate import attenuate
 from keyscope.cli.audit import audit, usage
+from keyscope.cli.backup import backup, reapply, restore
 from keyscope.cli.blast import blast
 from keyscope.cli.changes import changes
 from keyscope.cli.completion import completion
+from keyscope.cli.database import db
 from keyscope.cli.doctor import doctor
 from keyscope.cli.draft import draft_mcp
 from keyscope.cli.export import export
@@ -49,7 +51,7 @@ def root() -> None:
 _COMMANDS = (
     *(serve, gate, feed, mcp),
     *(keys, plan, rules, presets, attenuate, panic, scan),
-    *(me, can, changes, audit, webhooks, policy, export, doctor, completion),
+    *(me, can, changes, audit, webhooks, policy, export, db, doctor, completion),
 )
 for command in _COMMANDS:
     root.add_command(command)
@@ -59,6 +61,8 @@ policy.add_command(draft_mcp)
 keys.add_command(usage)
 for command in (verify, checkpoint, export_trail):
     audit.add_command(command)
+for command in (backup, restore, reapply):
+    db.add_command(command)
 for command in (blast, observe, suggest, narrow, revert):
     keys.add_command(command)
 
