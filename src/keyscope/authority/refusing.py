@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from keyscope.errors import InsufficientScope, InvalidToken, KeyscopeError, NotFound, NotInPolicy, Restricted
+from keyscope.errors import (
+    InsufficientScope,
+    InvalidToken,
+    KeyscopeError,
+    NotFound,
+    NotInPolicy,
+    RateLimited,
+    Restricted,
+)
 from keyscope.model.decision import Deny
 from keyscope.model.objection import Reason
 
@@ -15,4 +23,10 @@ def error_of(denied: Deny) -> type[KeyscopeError]:
         return NotFound  # in the words of any unknown thing, so that nobody learns what there is
     if Reason.NOT_IN_POLICY in denied.reasons:
         return NotInPolicy
+    if _PASSING.issuperset(denied.reasons):
+        return RateLimited
     return InsufficientScope if denied.missing else Restricted
+
+
+_PASSING = frozenset({Reason.RATE_EXCEEDED, Reason.TOO_MANY_PARALLEL})
+"""Against the call only now."""

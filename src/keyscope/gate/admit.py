@@ -1,10 +1,12 @@
 """The door that every gate uses: find the one credential, judge the call, answer with an Allow or a refusal.
 
 What was decided goes into the record here, once for each call: a denial when it is made, an Allow when nothing of the
-call is left to be judged.
+call is left to be judged. Then, too, it is counted against what is spent, and in no other place.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from msgspec import UNSET, UnsetType
 
@@ -14,10 +16,7 @@ from keyscope.errors import Unauthenticated, Unavailable
 from keyscope.gate.sight import SEES_BODY, SEES_NO_BODY, Sight, without_body
 from keyscope.gate.standing import Standing
 from keyscope.model.body import Json
-from keyscope.model.decision import Allow
-from keyscope.model.facts import Facts
-from keyscope.model.key import Lineage
-from keyscope.model.operation import Route
+from keyscope.model.decision import Allow, Decision
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call, request_id
 from keyscope.wire.problem import Answer, answer
@@ -31,13 +30,13 @@ def admit(verifier: Verifier, call: Call, sight: Sight = SEES_NO_BODY) -> Allow 
     Unauthenticated and Unavailable.
     """
     outcome = first_look(verifier, call, sight)
-    if isinstance(outcome, Allow) and is_judged_by_body(outcome):
-        _let_through(verifier, outcome, call)
-    return outcome
+    return let_through(verifier, outcome, call) if isinstance(outcome, Allow) else outcome
 
 
 def first_look(verifier: Verifier, call: Call, sight: Sight = SEES_BODY) -> Allow | Answer:
-    """The same, for one that goes on to judge the body where ``is_judged_by_body``: nothing is counted before that."""
+    """The same without the end: whoever has an Allow from here judges the body where ``is_judged_by_body``, and then
+    asks ``let_through``.
+    """
     try:
         decision = verifier.decide(find_bearer(call.headers), call.matched_method, call.path, sight, call.peer)
     except Unauthenticated as error:
@@ -46,8 +45,6 @@ def first_look(verifier: Verifier, call: Call, sight: Sight = SEES_BODY) -> Allo
     if not isinstance(decision, Allow):
         verifier.note_denied(decision, attempt_of(call))
         return refusal(decision, call.method, call.path)
-    if not is_judged_by_body(decision):
-        _let_through(verifier, decision, call)
     return decision
 
 
@@ -70,7 +67,8 @@ def standing_of(verifier: Verifier, call: Call, allow: Allow, sight: Sight = SEE
     def objection() -> Answer | None:
         try:
             lineage = verifier.find(find_bearer(call.headers))
-            facts = access.facts or _facts(sight, lineage, access.route, call)
+            # Without facts the key was not restricted when the call was let through.
+            facts = access.facts or verifier.facts(lineage, access.route, call.path, sight, call.peer)
             decision = verifier.judge(lineage, access.route, access.needs, facts)
         except Unauthenticated as error:
             verifier.note_refused(error, attempt_of(call))
@@ -83,15 +81,18 @@ def standing_of(verifier: Verifier, call: Call, allow: Allow, sight: Sight = SEE
     return Standing(objection)
 
 
-def _facts(sight: Sight, lineage: Lineage, route: Route | None, call: Call) -> Facts | None:
-    """Of a call whose key was not restricted when it was let through."""
-    return sight.facts(lineage, route, call.path, call.peer) if lineage.bounds else None
-
-
 def admit_with(
     verifier: Verifier, allow: Allow, call: Call, body: Json | UnsetType, sight: Sight = SEES_BODY
 ) -> Allow | Answer:
-    """Judge a call again that passed the first look, by all that it needs with its body.
+    """Judge a call again that passed the first look, as ``second_look`` does, and then ``let_through``."""
+    outcome = second_look(verifier, allow, call, body, sight)
+    return let_through(verifier, outcome, call) if isinstance(outcome, Allow) else outcome
+
+
+def second_look(
+    verifier: Verifier, allow: Allow, call: Call, body: Json | UnsetType, sight: Sight = SEES_BODY
+) -> Allow | Answer:
+    """Judge a call again by all that it needs with its body.
 
     ``body`` is the value that goes on, None for an empty one; UNSET for one that nobody saw, which may then hold
     anything. Raises Unavailable.
@@ -105,16 +106,37 @@ def admit_with(
         seen = sight.with_body(facts, allow.lineage, route, body) if facts is not None else None
         decision = verifier.judge(allow.lineage, route, route.needs_with(body), seen)
     if isinstance(decision, Allow):
-        _let_through(verifier, decision, call)
         return decision
     verifier.note_denied(decision, attempt_of(call))
     return refusal(decision, call.method, call.path)
 
 
-def _let_through(verifier: Verifier, allow: Allow, call: Call) -> None:
-    verifier.note_use(allow)
-    if allow.observed is not None:
-        verifier.note_observed(allow.observed, attempt_of(call))
+def let_through(verifier: Verifier, allow: Allow, call: Call) -> Allow | Answer:
+    """Spend the call and write it down, when nothing else is left to be judged. Raises Unavailable.
+
+    Whoever carries the call to its end then says that it is ``over``.
+    """
+    decision = settle(verifier, allow, lambda: attempt_of(call))
+    return decision if isinstance(decision, Allow) else refusal(decision, call.method, call.path)
+
+
+def settle(verifier: Verifier, decision: Decision, attempt: Callable[[], Attempt]) -> Decision:
+    """The last word on a call: an Allow is spent, and what comes of it written down. ``attempt`` makes the record."""
+    if isinstance(decision, Allow) and decision.lineage.bounds:
+        decision = verifier.spend(decision)
+    if not isinstance(decision, Allow):
+        verifier.note_denied(decision, attempt())
+        return decision
+    verifier.note_use(decision)
+    if decision.observed is not None:
+        verifier.note_observed(decision.observed, attempt())
+    return decision
+
+
+def over(verifier: Verifier, allow: Allow) -> None:
+    """The call that was let through has ended, in whatever way."""
+    if allow.lineage.bounds:
+        verifier.give_back(allow)
 
 
 def attempt_of(call: Call) -> Attempt:

@@ -15,10 +15,10 @@ import aiohttp
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
-from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, standing_of
+from keyscope.gate.admit import first_look, is_judged_by_body, let_through, over, second_look, standing_of
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
-from keyscope.gate.sight import SEES_BODY, Sight
+from keyscope.gate.sight import SEES_END, Sight
 from keyscope.gate.standing import Withdrawn
 from keyscope.gate.stream import Stream, error_event
 from keyscope.gate.timed import timed
@@ -47,7 +47,7 @@ class Proxy:
         *,
         max_body_bytes: int,
         body_timeout_s: float,
-        sight: Sight = SEES_BODY,
+        sight: Sight = SEES_END,
     ) -> None:
         self._verifier = verifier
         self._sight = sight
@@ -69,28 +69,32 @@ class Proxy:
             body = exchange.body() if await exchange.has_body() else None
         except CallerGone as gone:
             raise BadRequest(str(gone), [Fault("body", "the body is malformed or ended early")]) from None
-        headers = self._fields(call, admitted)
-        return await self._forward(call, headers, body, exchange, send)
+        return await self._let_through(call, admitted, self._fields(call, admitted), body, exchange, send)
 
     async def _forward_judged(self, call: Call, allow: Allow, receive: Receive, send: Send) -> None:
         raw = await read_json_bytes(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
-        judged = self._judge_body(call, allow, raw)
-        if isinstance(judged, Answer):
-            return await send_answer(send, judged)
-        admitted, body = judged
+        value = decode_strict(raw) if raw else None
+        admitted = second_look(self._verifier, allow, call, value, self._sight)
+        if not isinstance(admitted, Allow):
+            return await send_answer(send, admitted)
+        body = encode(value) if raw else raw  # written anew from what was judged
         headers = [(name, value) for name, value in self._fields(call, admitted) if name != "content-length"]
         headers.append(("content-length", str(len(body))))
         standing = standing_of(self._verifier, call, admitted, self._sight)
         exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
-        return await self._forward(call, headers, body, exchange, send)
+        return await self._let_through(call, admitted, headers, body, exchange, send)
 
-    def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> tuple[Allow, bytes] | Answer:
-        """What was allowed in all and the bytes to send on, written anew from what was judged; or the refusal."""
-        value = decode_strict(raw) if raw else None
-        admitted = admit_with(self._verifier, allow, call, value, self._sight)
+    async def _let_through(
+        self, call: Call, allow: Allow, headers: Fields, body: Body, exchange: Exchange, send: Send
+    ) -> None:
+        """Nothing is left to be judged, and the next thing is the first byte to the upstream."""
+        admitted = let_through(self._verifier, allow, call)
         if not isinstance(admitted, Allow):
-            return admitted
-        return admitted, encode(value) if raw else raw
+            return await send_answer(send, admitted)
+        try:
+            return await self._forward(call, headers, body, exchange, send)
+        finally:
+            over(self._verifier, admitted)
 
     def _fields(self, call: Call, allow: Allow) -> Fields:
         if self._upstream is None:

@@ -1,7 +1,7 @@
 """Counters in Valkey, or Redis: shared by the nodes of several machines.
 
-Each call is one script, which Valkey runs alone, so it is as exact as on one machine, and the time is Valkey's own. What
-is spent while an answer is lost stays spent. Places are a lease: those of a process that was not heard of for
+Each call is one script, which Valkey runs alone, so it is as exact as on one machine, and the time is Valkey's own.
+What is spent while an answer is lost stays spent. Places are a lease: those of a process that was not heard of for
 ``LEASE_MS`` are free, and it takes them back as it knows them once it is heard of again.
 
 ``keyscope:counters`` is the id of these counters; ``keyscope:{HOLDER}:used`` what a holder has spent, ``:calls`` the
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from redis import Redis, RedisError
 
@@ -33,7 +33,7 @@ LEASE_MS = 10_000
 SULK_S = 1.0
 """For how long nobody is asked after an answer was not had: waiting holds up every other call of the process."""
 
-Client: TypeAlias = "Redis[Any]"
+Client: TypeAlias = Redis
 _NONE = -1
 
 

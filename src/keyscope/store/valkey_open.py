@@ -22,7 +22,6 @@ from keyscope.store.valkey_counters import ID, LEASE_MS, Client, ValkeyCounters
 
 log = logging.getLogger(__name__)
 
-SCHEMES = ("redis://", "rediss://", "unix://")
 TIMEOUT_S = 0.1
 """How long a call waits for an answer: meanwhile its process answers nobody."""
 
@@ -81,13 +80,13 @@ def _id(client: Client, remembered: Path | None) -> str:
     if mark is None:
         client.set(ID, secrets.token_hex(16), nx=True)
     found = client.get(ID)
-    counters_id = found.decode() if found is not None else ""
+    counters_id = found.decode() if isinstance(found, bytes) else ""
     if marker is not None and mark is None:
         marker.create(Mark(counters_id, 0))
     elif marker is not None and mark is not None and mark.database_id != counters_id:
         raise _unusable(
             "Valkey has not the counters that were used before. Restore them."
-            f" Only if every use that was spent may be spent once more, delete the marker {marker.path} and start again."
+            f" Only if every use that was spent may be spent once more, delete {marker.path} and start again."
         )
     return counters_id
 
