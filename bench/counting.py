@@ -1,6 +1,6 @@
-"""Keys whose use is limited: what each call of one costs more, durable within a second, by one process and by two at once.
+"""Keys whose use is limited: how many calls are counted, durable within a second, by one process and by two at once.
 
-Each figure is of one key, so that all calls draw on the same budget. A second thread makes the counts durable once a second,
+Each figure is of one key, so all calls draw on the same budget. A second thread makes the counts durable each second,
 as in a server. Beside it stands the same loop over a bare SQLite transaction of one row, with the same settings.
 """
 

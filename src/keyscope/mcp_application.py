@@ -12,12 +12,15 @@ from keyscope.errors import NotFound
 from keyscope.gate.faults import refused
 from keyscope.gate.mcp import RPC_ID, McpGate
 from keyscope.gate.mcp_session import Sessions
+from keyscope.gate.sight import Sight
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
+from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import Settings
 from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import read_call
+from keyscope.wire.forwarded import Proxies
 from keyscope.wire.problem import answer
 from keyscope.wire.rpc import rpc_answer
 
@@ -42,12 +45,15 @@ class McpApplication:
         if upstream is None:
             raise ValueError("the MCP gate stands in front of something")
         self._settings = settings
+        proxies = settings.trusted_proxies
+        self._proxies = Proxies(proxies) if proxies is not None else None
         self._store = store
         self._recording = recording
         self.index = store.open_index()
         self.verifier = Verifier(self.index, policy.table(), clock, set(), recording.ledger if recording else None)
         self._gate = McpGate(
             self.verifier,
+            Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=proxies is not None),
             upstream,
             Sessions(entropy.random_bytes(_SECRET_BYTES)),
             endpoint=endpoint_of(settings),
@@ -65,7 +71,7 @@ class McpApplication:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         talk = Conversation(scope, receive, send)
         try:
-            call = read_call(scope, self._settings.max_header_bytes)
+            call = read_call(scope, self._settings.max_header_bytes, self._proxies)
             await self._gate(scope, call, talk.receive, talk.send)
         except Exception as error:
             if talk.started:

@@ -18,15 +18,17 @@ from keyscope.api.replies.keys import (
     key_view,
     render_created,
 )
+from keyscope.api.replies.shape import spent_view
 from keyscope.authority.lifecycle import Change
 from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
-from keyscope.model.key import State
+from keyscope.model.key import Lineage, State
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
-from keyscope.policy.advice import preset_scopes
+from keyscope.policy.advice import preset_restrictions, preset_scopes
 
 MAX_LIMIT = 5000
 DEFAULT_LIMIT = 20
@@ -60,7 +62,12 @@ class KeyRoutes(KindRoutes):
         asked, raw = await read(request, self._desk, _CREATES[self._kind])
         scopes = self._scopes(asked)
         wanted = Wanted(
-            kind=self._kind, name=asked.name, scopes=scopes, expires_at_ms=asked.expires_at_ms, run=self._run(asked)
+            kind=self._kind,
+            name=asked.name,
+            scopes=scopes,
+            expires_at_ms=asked.expires_at_ms,
+            restrictions=self._restrictions(asked),
+            run=self._run(asked),
         )
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
@@ -72,6 +79,11 @@ class KeyRoutes(KindRoutes):
         if asked.preset is not None:
             return preset_scopes(self._desk.policy.presets, asked.preset)
         return requests.scopes_of(asked.scopes)
+
+    def _restrictions(self, asked: requests.CreateApiKey) -> Restrictions | None:
+        if not isinstance(asked, requests.CreateRestrictedKey):
+            return None
+        return preset_restrictions(self._desk.policy.presets, asked.preset, asked.restrictions)
 
     def _run(self, asked: requests.CreateApiKey) -> Run | None:
         if not isinstance(asked, requests.CreateRestrictedKey) or asked.run is None:
@@ -100,7 +112,10 @@ class KeyRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         account_id = caller.lineage.key.account_id
         detail = await in_thread(lambda: self._desk.lifecycle.describe(account_id, self._kind, key_id))
-        return json_reply(key_view(detail, self._desk.clock.now_ms()))
+        return json_reply({**key_view(detail, self._desk.clock.now_ms()), **self._spent(detail.lineage)})
+
+    def _spent(self, lineage: Lineage) -> dict[str, object]:
+        return spent_view(self._desk.verifier.spent(lineage)) if self._kind is Kind.RESTRICTED else {}
 
     async def update(self, request: Request, key_id: str) -> Response:
         """Rename a key, change its scopes, shorten or extend its life, within what its parent has."""
@@ -140,10 +155,12 @@ class KeyRoutes(KindRoutes):
 def _change(asked: requests.UpdateApiKey) -> Change:
     given = asked.model_fields_set
     entries = asked.scopes if isinstance(asked, requests.UpdateRestrictedKey) else None
+    restrictions = asked.restrictions if isinstance(asked, requests.UpdateRestrictedKey) else None
     return Change(
         name=asked.name if "name" in given and asked.name is not None else UNSET,
         scopes=requests.scopes_of(entries) if "scopes" in given else UNSET,
         expires_at_ms=asked.expires_at_ms if "expires_at_ms" in given else UNSET,
+        restrictions=restrictions if "restrictions" in given else UNSET,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from keyscope.authority.counters import Budget, Counters, Kind, Spent
+from keyscope.authority.counters import Budget, Counters, Kind, Spent, Used
 from keyscope.authority.ports import Clock
 from keyscope.errors import CountersUnavailable
 from keyscope.model.access import Access
@@ -52,6 +52,16 @@ class Counting:
         budgets = [budget for budget in _budgets(allow) if budget.parallel is not None]
         if budgets:
             self.counters.give_back(budgets)
+
+    def spent(self, bounds: Iterable[Bound]) -> list[tuple[Budget, Used]] | None:
+        """What is gone of each of these budgets; None if that cannot be known now."""
+        found = [budget_of(bound.holder, bound.restrictions) for bound in bounds]
+        budgets = [budget for budget in found if budget is not None]
+        try:
+            used = self.counters.used([budget.holder for budget in budgets]) if budgets else {}
+        except CountersUnavailable:
+            return None
+        return [(budget, used[budget.holder]) for budget in budgets]
 
 
 def budget_of(holder: str, restrictions: Restrictions) -> Budget | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from keyscope.errors import (
     InsufficientScope,
     InvalidToken,
@@ -23,9 +25,15 @@ def error_of(denied: Deny) -> type[KeyscopeError]:
         return NotFound  # in the words of any unknown thing, so that nobody learns what there is
     if Reason.NOT_IN_POLICY in denied.reasons:
         return NotInPolicy
-    if _PASSING.issuperset(denied.reasons):
+    if passes_later(denied.reasons):
         return RateLimited
     return InsufficientScope if denied.missing else Restricted
+
+
+def passes_later(reasons: Iterable[Reason]) -> bool:
+    """Whether the same call may pass after a while: nothing but its frequency is against it."""
+    found = set(reasons)
+    return bool(found) and found <= _PASSING
 
 
 _PASSING = frozenset({Reason.RATE_EXCEEDED, Reason.TOO_MANY_PARALLEL})

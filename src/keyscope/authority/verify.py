@@ -13,6 +13,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from keyscope.authority.counters import Budget, Used
 from keyscope.authority.counting import Counting, is_counted
 from keyscope.authority.derivation import DerivedKeys
 from keyscope.authority.ledger import Ledger
@@ -160,6 +161,14 @@ class Verifier:
         if is_counted(allow.lineage.bounds):
             raise CountersUnavailable("nothing is counted here")
         return allow
+
+    def look(self, decision: Decision) -> Decision:
+        """What ``spend`` would make of an Allow, without counting it. Raises CountersUnavailable."""
+        return self.counting.look(decision) if self.counting is not None and decision.lineage.bounds else decision
+
+    def spent(self, lineage: Lineage) -> list[tuple[Budget, Used]] | None:
+        """What is gone of each budget of the line, nearest first; None if nobody can say."""
+        return self.counting.spent(lineage.bounds) if self.counting is not None else None
 
     def give_back(self, allow: Allow) -> None:
         """The call is over."""

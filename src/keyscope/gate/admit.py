@@ -17,6 +17,8 @@ from keyscope.gate.sight import SEES_BODY, SEES_NO_BODY, Sight, without_body
 from keyscope.gate.standing import Standing
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Decision
+from keyscope.model.key import Lineage
+from keyscope.model.operation import Route
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call, request_id
 from keyscope.wire.problem import Answer, answer
@@ -54,7 +56,11 @@ def is_judged_by_body(allow: Allow) -> bool:
     A standard key may do everything, so there is nothing in its bodies to judge; unless what was derived from it is
     restricted to certain things.
     """
-    route, lineage = allow.access.route, allow.lineage
+    return matters_body(allow.lineage, allow.access.route)
+
+
+def matters_body(lineage: Lineage, route: Route | None) -> bool:
+    """Whether the body of such a call could change what is decided about it."""
     if route is not None and route.conditions and lineage.grant is not None:
         return True
     return bool(lineage.bounds) and any(bound.looks_at_body(route) for bound in lineage.bounds)

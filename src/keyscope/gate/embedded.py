@@ -16,12 +16,13 @@ from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, let_through, over
 from keyscope.gate.judge import Caller, Lasting, Pending, Verdict, with_more
-from keyscope.gate.sight import SEES_END
+from keyscope.gate.sight import Sight
 from keyscope.gate.tidying import tidied
 from keyscope.gate.upkeep import check, record
 from keyscope.gate.writing import written_down
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow
+from keyscope.model.facts import BodySeen
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Table
 from keyscope.wire.call import Call
@@ -43,10 +44,13 @@ class EmbeddedJudge:
         clock: Clock,
         record: Callable[[Store], Recording] | None = None,
         count: Callable[[], Counters | None] = lambda: None,
+        *,
+        knows_peer: bool = False,
     ) -> None:
         """``record`` makes what records for a store; None if nothing is to be recorded. ``count`` opens the counters,
-        without which a key whose use is limited is refused.
+        without which a key whose use is limited is refused. ``knows_peer``: the peer of a call is surely who called.
         """
+        self._sight = Sight(body=BodySeen.LATER, counts=True, sees_end=True, knows_peer=knows_peer)
         self._open_store = open_store
         self._record = record
         self._count = count
@@ -73,11 +77,11 @@ class EmbeddedJudge:
     async def admit(self, call: Call) -> Verdict | Pending:
         if self._verifier is None:
             raise Unavailable("the database is not open")
-        outcome = first_look(self._verifier, call, SEES_END)
+        outcome = first_look(self._verifier, call, self._sight)
         if not isinstance(outcome, Allow):
             return outcome
         if is_judged_by_body(outcome):
-            return Pending(_Settling(self._verifier, self._verdict, call, outcome))
+            return Pending(_Settling(self._verifier, self._sight, self._verdict, call, outcome))
         return self._verdict(self._verifier, let_through(self._verifier, outcome, call))
 
     def _verdict(self, verifier: Verifier, outcome: Allow | Answer) -> Verdict:
@@ -110,14 +114,15 @@ _MakeVerdict: TypeAlias = Callable[[Verifier, "Allow | Answer"], Verdict]
 class _Settling:
     """One call whose body is still to be judged."""
 
-    def __init__(self, verifier: Verifier, verdict: _MakeVerdict, call: Call, allow: Allow) -> None:
+    def __init__(self, verifier: Verifier, sight: Sight, verdict: _MakeVerdict, call: Call, allow: Allow) -> None:
         self._verifier = verifier
+        self._sight = sight
         self._verdict = verdict
         self._call = call
         self._allow = allow
 
     async def __call__(self, value: Json) -> Verdict:
-        outcome = admit_with(self._verifier, self._allow, self._call, value, SEES_END)
+        outcome = admit_with(self._verifier, self._allow, self._call, value, self._sight)
         return self._verdict(self._verifier, outcome)
 
 

@@ -20,6 +20,7 @@ from keyscope.gate.mcp_call import Want, check_fields, check_mirrors, wants
 from keyscope.gate.mcp_judge import Judge
 from keyscope.gate.mcp_relay import Relay
 from keyscope.gate.mcp_session import HEADER, Sessions
+from keyscope.gate.sight import Sight
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.upstream import Upstream
 from keyscope.model.decision import Allow
@@ -62,6 +63,7 @@ class McpGate:
     def __init__(
         self,
         verifier: Verifier,
+        sight: Sight,
         upstream: Upstream,
         sessions: Sessions,
         *,
@@ -69,7 +71,7 @@ class McpGate:
         max_body_bytes: int,
         body_timeout_s: float,
     ) -> None:
-        self._judge = Judge(verifier)
+        self._judge = Judge(verifier, sight)
         self._upstream = upstream
         self._sessions = sessions
         self._endpoint = endpoint

@@ -11,7 +11,7 @@ from keyscope.errors import Unauthenticated
 from keyscope.gate.admit import attempt_of, over
 from keyscope.gate.mcp_call import Want
 from keyscope.gate.mcp_lists import May
-from keyscope.gate.sight import OPENS
+from keyscope.gate.sight import Sight
 from keyscope.model.decision import Allow, Decision, Deny
 from keyscope.model.key import Lineage
 from keyscope.model.operation import LIVE
@@ -25,8 +25,9 @@ from keyscope.wire.refusal import refusal
 class Judge:
     """Judges by the same table and the same verifier as every other gate. All of it may raise Unavailable."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, sight: Sight) -> None:
         self._verifier = verifier
+        self._sight = sight
 
     def live(self, call: Call) -> tuple[bytes, Lineage]:
         """The credential and its key, if that is good now. Raises Unauthenticated otherwise."""
@@ -89,9 +90,9 @@ class Judge:
     def _one(self, lineage: Lineage, want: Want, peer: str) -> Decision:
         route = self._verifier.route(METHOD, want.path)
         needs = route.needs_with(want.arguments) if route is not None else ()
-        facts = self._verifier.facts(lineage, route, want.path, OPENS, peer)
+        facts = self._verifier.facts(lineage, route, want.path, self._sight, peer)
         if facts is not None:
-            facts = OPENS.with_body(facts, lineage, route, want.arguments)
+            facts = self._sight.with_body(facts, lineage, route, want.arguments)
         return self._verifier.judge(lineage, route, needs, facts)
 
 

@@ -16,7 +16,7 @@ from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
 from keyscope.gate.admit import first_look, let_through, over, standing_of
 from keyscope.gate.headers import inward_websocket
-from keyscope.gate.sight import OPENS
+from keyscope.gate.sight import OPENS, Sight
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Upstream
@@ -38,14 +38,15 @@ _NEVER_SENT = frozenset({0, 1006, 1015})
 class WebSocketGate:
     """Relays what the verifier allows."""
 
-    def __init__(self, verifier: Verifier, upstream: Upstream | None, meter: Meter) -> None:
+    def __init__(self, verifier: Verifier, upstream: Upstream | None, meter: Meter, sight: Sight = OPENS) -> None:
         self._verifier = verifier
+        self._sight = sight
         self._upstream = upstream
         self._judging = meter.judging("websocket")
 
     async def __call__(self, scope: Mapping[str, Any], call: Call, receive: Receive, send: Send) -> None:
         """Answer one handshake and relay until either side ends."""
-        seen = timed(self._judging, first_look, self._verifier, call, OPENS)
+        seen = timed(self._judging, first_look, self._verifier, call, self._sight)
         if not isinstance(seen, Allow):
             return await refuse_websocket(send, seen)
         if self._upstream is None:
@@ -69,7 +70,7 @@ class WebSocketGate:
         async with upstream:
             await receive()  # the connect message
             await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
-            await _relay(upstream, standing_of(self._verifier, call, admitted), receive, send)
+            await _relay(upstream, standing_of(self._verifier, call, admitted, self._sight), receive, send)
         return None
 
 

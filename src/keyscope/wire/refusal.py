@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from keyscope.authority.explain import Explanation, explain
 from keyscope.authority.refusing import error_of
 from keyscope.errors import RateLimited
 from keyscope.model.decision import Deny
+from keyscope.model.objection import Objection
 from keyscope.wire.problem import Answer, Refusal, answer
 
 
@@ -22,21 +24,22 @@ def refusal(denied: Deny, method: str, path: str, status: HTTPStatus | None = No
         return answer(error)
     if denied.is_hidden:
         return answer(error, status=status)
-    retry_after_s = _retry_after_s(denied) if isinstance(error, RateLimited) else None
-    return answer(error, _said(explain(denied, method, path), retry_after_s), status=status)
+    wait_s = retry_after_s(denied.objections) if isinstance(error, RateLimited) else None
+    return answer(error, _said(explain(denied, method, path), wait_s), status=status)
 
 
-def _retry_after_s(denied: Deny) -> int:
+def retry_after_s(objections: Iterable[Objection]) -> int:
     """Whole seconds, at least one; when a place becomes free nobody knows."""
-    wait_ms = max(objection.wait_ms or 0 for objection in denied.objections)
+    wait_ms = max((objection.wait_ms or 0 for objection in objections), default=0)
     return max(1, -(-wait_ms // 1000))
 
 
-def _said(explained: Explanation, retry_after_s: int | None) -> Refusal:
+def _said(explained: Explanation, wait_s: int | None) -> Refusal:
     return Refusal(
         message=" ".join([explained.message, *explained.next]),
         operation=explained.operation,
         missing=explained.missing,
+        objections=explained.objections,
         next=explained.next,
-        retry_after_s=retry_after_s,
+        retry_after_s=wait_s,
     )
