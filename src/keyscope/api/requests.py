@@ -187,10 +187,11 @@ class Nothing(_Strict):
 
 
 class LintScopes(_Strict):
-    """Scopes to remark upon, or a preset."""
+    """Scopes to remark upon, or a preset, and restrictions beside them."""
 
     scopes: Scopes = _absent()
     preset: Annotated[str, Field(max_length=64)] = _absent()
+    restrictions: RestrictionSet = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> LintScopes:

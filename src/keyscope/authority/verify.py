@@ -55,7 +55,7 @@ class Verifier:
     ) -> None:
         self._find = index.find
         self._lineage = index.lineage
-        self._find_derived = DerivedKeys(index).find
+        self._find_derived = DerivedKeys(index, table).find
         self.route = lru_cache(maxsize=_MOST_ROUTES)(table.find)
         self.methods = table.methods
         self._now_ms = clock.now_ms

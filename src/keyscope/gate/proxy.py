@@ -18,13 +18,15 @@ from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, Upstre
 from keyscope.gate.admit import first_look, is_judged_by_body, let_through, over, second_look, standing_of
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
+from keyscope.gate.replies.redaction import asking_for_all, edit_of, of_another_body
 from keyscope.gate.runs import RunWatch, Watch, capped, in_plain
 from keyscope.gate.sight import SEES_END, Sight
 from keyscope.gate.standing import Withdrawn
-from keyscope.gate.stream import Stream, error_event
+from keyscope.gate.stream import Edit, Stream, error_event
 from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Body, Upstream
 from keyscope.model.decision import Allow
+from keyscope.model.hidden import hidden_from
 from keyscope.wire.asgi import RawHeaders, Receive, Send, send_answer
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call
@@ -113,6 +115,7 @@ class Proxy:
         try:
             began = perf_counter()
             fields = headers if watch is None else in_plain(headers)
+            fields = asking_for_all(fields) if hidden_from(allow) else fields
             asked = self._upstream.request(call.method, capped(call, allow), fields, body)
             response = await (exchange.head(asked) if watch is None or not watch.is_end else asked)
             self._answering.add(perf_counter() - began)
@@ -124,14 +127,24 @@ class Proxy:
             log.warning("upstream failed: %s", failure.detail)
             return await send_answer(send, _failed(exchange, failure))
         async with response:
-            fields_out = outward(response.raw_headers)
             if watch is None:
-                return await pass_on(response, fields_out, exchange, send)
-            return await _watched(watch, response, fields_out, exchange, send)
+                return await _answer(call, allow, response, b"", exchange, send)
+            return await _watched(watch, call, allow, response, exchange, send)
+
+
+async def _answer(
+    call: Call, allow: Allow, response: aiohttp.ClientResponse, begun: bytes, exchange: Exchange, send: Send
+) -> None:
+    """Pass an answer on, without the members that its caller may not have."""
+    headers, hidden = outward(response.raw_headers), hidden_from(allow)
+    if not hidden:
+        return await pass_on(response, headers, exchange, send, begun=begun)
+    edit = edit_of(call.method, response, [path.steps for path in hidden])
+    return await pass_on(response, of_another_body(headers), exchange, send, edit, begun=begun)
 
 
 async def _watched(
-    watch: Watch, response: aiohttp.ClientResponse, headers: RawHeaders, exchange: Exchange, send: Send
+    watch: Watch, call: Call, allow: Allow, response: aiohttp.ClientResponse, exchange: Exchange, send: Send
 ) -> None:
     """Pass an answer on once it was looked at."""
     try:
@@ -143,7 +156,7 @@ async def _watched(
         return await send_answer(send, withdrawn.answer)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise UpstreamUnreachable(type(error).__name__) from error
-    return await pass_on(response, headers, exchange, send, begun=begun)
+    return await _answer(call, allow, response, begun, exchange, send)
 
 
 def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
@@ -152,12 +165,16 @@ def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
     return answer(failure)
 
 
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", str(len(body)).encode()
+
+
 async def pass_on(
     response: aiohttp.ClientResponse,
     headers: RawHeaders,
     exchange: Exchange,
     send: Send,
-    edit: Callable[[bytes], bytes] | None = None,
+    edit: Edit | None = None,
     last_event: Callable[[Answer], bytes] = error_event,
     begun: bytes = b"",
 ) -> None:
@@ -167,21 +184,22 @@ async def pass_on(
 
     If it breaks off, this returns without the last message, and the server then cuts the connection: a part never
     looks like the whole. If the key may have it no longer, it breaks off, too; but a stream of events ends with one
-    that says why, if the one before it is whole.
+    that says why, if the one before it is whole. Raises UpstreamAnswer if ``edit`` cannot read an answer that is here.
     """
     stream = Stream(response, send, edit)
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     content, last = response.content, b""
+    if content.is_eof() and edit is not None:
+        last = edit.feed(begun + content.read_nowait()) + edit.close()
+        return await send_answer(send, Answer(response.status, (*headers, _length(last)), last))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
         if content.is_eof() and edit is None:
             # The whole answer is here, as most small ones are: nothing to wait for, so no need to watch the caller.
             last = begun + content.read_nowait()
         else:
-            if begun:
-                await send({"type": "http.response.body", "body": begun, "more_body": True})
             if not content.total_bytes:
                 await send(NOTHING_YET)
-            await exchange.unless_gone(stream.copy())
+            await exchange.unless_gone(stream.copy(begun))
     except Withdrawn as withdrawn:
         response.close()
         if not stream.takes_event:
