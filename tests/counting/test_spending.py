@@ -127,7 +127,7 @@ def test_as_many_calls_are_under_way_as_there_are_places(several: Live, gate: Ga
 
 def test_children_draw_on_the_budget_of_the_key_that_minted_them(several: Live) -> None:
     parent = limited(several, uses=42)
-    children = [limited(several, by=parent["key_secret"], uses=50), limited(several, by=parent["key_secret"])]
+    children = [limited(several, by=parent["key_secret"], uses=30), limited(several, by=parent["key_secret"])]
     assert used(several, parent).uses == 2  # two mints
     secrets = [child["key_secret"] for child in children]
     assert at_once(several, *secrets, parent["key_secret"], calls=CALLERS) == {200: 40, 403: 24}
