@@ -18,6 +18,7 @@ from keyscope.api.leaks import LeakRoutes
 from keyscope.api.meters import Meters
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
+from keyscope.authority.holds import Holds
 from keyscope.authority.leaks import Leaks
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.meter import Meter, Times
@@ -34,6 +35,7 @@ from keyscope.console.site import Console
 from keyscope.errors import Draining, NotFound
 from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
+from keyscope.gate.holding import Holding, HoldRunner
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.runs import RunWatch
 from keyscope.gate.shared import SharedCounts
@@ -61,6 +63,8 @@ from keyscope.wire.problem import Answer, answer
 log = logging.getLogger(__name__)
 
 
+HELD = b"keyscope held calls v1"
+"""What the key is derived for that they are encrypted with."""
 _ENDING = ("/revoke", "/panic")
 
 
@@ -93,10 +97,12 @@ class Application:
         proxies = settings.trusted_proxies
         self._proxies = Proxies(proxies) if proxies is not None else None
         knows = proxies is not None
-        sight = Sight(body=BodySeen.LATER, counts=True, sees_end=True, knows_peer=knows)
+        sight = Sight(body=BodySeen.LATER, counts=True, sees_end=True, holds=True, knows_peer=knows)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
+        self.webhooks = kept_for(settings.database, entropy)
+        holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
         self._proxy = Proxy(
             self.verifier,
             upstream,
@@ -105,11 +111,12 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             sight=sight,
             runs=RunWatch(self.index, self.runs),
+            holding=Holding(holds),
         )
         opens = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=knows)
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter, opens)
+        self.held = HoldRunner(self.verifier, holds, sight, self._proxy.send_held)
         self.feed = Feed(store, self.index, clock)
-        self.webhooks = kept_for(settings.database, entropy)
         outbox, sealer = self.webhooks.outbox, self.webhooks.sealer
         self.deliverer = Deliverer(
             Making(store, outbox, clock, int(settings.webhook_expiring_s * 1000)),
@@ -129,6 +136,7 @@ class Application:
             lifecycle=Lifecycle(store, clock, barred, limits),
             tightening=Tightening(store, clock, limits),
             runs=self.runs,
+            holds=holds,
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),
