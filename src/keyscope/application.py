@@ -98,12 +98,15 @@ class Application:
         self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
         proxies = settings.trusted_proxies
         self._proxies = Proxies(proxies) if proxies is not None else None
+        knows = proxies is not None
         self.things = things_for(settings.database)
         sight = Sight(
             body=BodySeen.LATER,
             sees_reply=True,
+            sees_end=True,
+            counts=True,
             holds=True,
-            knows_peer=proxies is not None,
+            knows_peer=knows,
             owners=self.things.owners,
         )
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
@@ -122,7 +125,9 @@ class Application:
             own=OwnThings(self.things, clock),
             holding=Holding(holds),
         )
-        self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
+        owners = self.things.owners
+        opens = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=knows, owners=owners)
+        self._websockets = WebSocketGate(self.verifier, upstream, self._meter, opens)
         self.held = HoldRunner(self.verifier, holds, sight, self._proxy.send_held)
         self.feed = Feed(store, self.index, clock)
         outbox, sealer = self.webhooks.outbox, self.webhooks.sealer

@@ -14,15 +14,8 @@ import aiohttp
 
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
-from keyscope.errors import (
-    BadRequest,
-    Fault,
-    KeyscopeError,
-    NoUpstream,
-    UpstreamFailure,
-    UpstreamUnreachable,
-)
-from keyscope.gate.admit import first_look, is_judged_by_body, let_through, second_look, standing_of
+from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure, UpstreamUnreachable
+from keyscope.gate.admit import first_look, is_judged_by_body, let_through, over, second_look, standing_of
 from keyscope.gate.answering import Answering, Reply
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward
@@ -30,7 +23,7 @@ from keyscope.gate.holding import Holding
 from keyscope.gate.replies.own import OwnThings, plan_of
 from keyscope.gate.replies.redaction import asking_for_all
 from keyscope.gate.runs import RunWatch, capped, in_plain
-from keyscope.gate.sight import SEES_BODY, Sight
+from keyscope.gate.sight import SEES_END, Sight
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Body, Upstream
@@ -56,7 +49,7 @@ class Proxy:
         *,
         max_body_bytes: int,
         body_timeout_s: float,
-        sight: Sight = SEES_BODY,
+        sight: Sight = SEES_END,
         runs: RunWatch | None = None,
         own: OwnThings | None = None,
         holding: Holding | None = None,
@@ -116,7 +109,10 @@ class Proxy:
         admitted = let_through(self._verifier, allow, call)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
-        return await self._forward(call, admitted, headers, body, exchange, send)
+        try:
+            return await self._forward(call, admitted, headers, body, exchange, send)
+        finally:
+            over(self._verifier, admitted)
 
     async def _hold(self, call: Call, allow: Allow, terms: Terms, receive: Receive, send: Send) -> None:
         """Keep the call instead of sending it on, once nothing but its time is left to be judged."""
