@@ -56,6 +56,7 @@ class McpApplication:
             endpoint=endpoint_of(settings),
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
+            knows_peer=proxies is not None,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

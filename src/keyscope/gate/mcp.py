@@ -51,8 +51,8 @@ class Asked(Struct, frozen=True):
 
     @property
     def is_bound(self) -> bool:
-        """Whether the policy binds the key."""
-        return self.lineage.grant is not None
+        """Whether the policy binds the key, or a restriction does."""
+        return self.lineage.grant is not None or bool(self.lineage.bounds)
 
 
 class McpGate:
@@ -67,8 +67,9 @@ class McpGate:
         endpoint: str,
         max_body_bytes: int,
         body_timeout_s: float,
+        knows_peer: bool = False,
     ) -> None:
-        self._judge = Judge(verifier)
+        self._judge = Judge(verifier, knows_peer=knows_peer)
         self._upstream = upstream
         self._sessions = sessions
         self._endpoint = endpoint
@@ -93,7 +94,7 @@ class McpGate:
         objection = self._judge.admit(call, token, asked.wants)
         if objection is not None:
             return await send_answer(send, rpc_answer(objection, asked.id))
-        standing = Standing(lambda: self._judge.objection(asked.token, asked.wants))
+        standing = Standing(lambda: self._judge.objection(asked.token, asked.wants, call.peer))
         return await self._forward(call, asked, Exchange.after_body(receive, standing, self._body_timeout_s), send)
 
     async def _forward(self, call: Call, asked: Asked, exchange: Exchange, send: Send) -> None:
@@ -102,7 +103,7 @@ class McpGate:
             sent = self._upstream.request(call.method, "", fields, asked.body)  # its address has the path
             response = await exchange.head(sent)
             async with response:
-                may = self._judge.may(asked.token) if asked.shows_lists and asked.is_bound else None
+                may = self._judge.may(asked.token, call.peer) if asked.shows_lists and asked.is_bound else None
                 headers = self._outward(response.raw_headers, asked.lineage)
                 await Relay(response, headers, asked.id, may)(exchange, send)
         except CallerGone:
