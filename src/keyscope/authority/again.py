@@ -26,6 +26,10 @@ _TAKES_NOTHING = frozenset(
         EventKind.KEY_MINTED,
         EventKind.KEY_DEAD_USED,
         EventKind.KEY_RENEWED,
+        EventKind.HOLD_CREATED,
+        EventKind.HOLD_APPROVED,
+        EventKind.HOLD_REFUSED,
+        EventKind.HOLD_ENDED,
         EventKind.KEY_LEAK_REPORTED,  # what a report ended has an event of its own
     }
 )
