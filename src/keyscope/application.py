@@ -96,13 +96,12 @@ class Application:
         self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
         proxies = settings.trusted_proxies
         self._proxies = Proxies(proxies) if proxies is not None else None
-        sight = Sight(body=BodySeen.LATER, knows_peer=proxies is not None)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
         self.webhooks = kept_for(settings.database, entropy)
         holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
-        sight = Sight(body=BodySeen.LATER, holds=True)
+        sight = Sight(body=BodySeen.LATER, holds=True, knows_peer=proxies is not None)
         self._proxy = Proxy(
             self.verifier,
             upstream,

@@ -91,10 +91,10 @@ def _() -> None:
 def _() -> None:
     old = admit.first_look
 
-    def look(verifier: Any, asked: Any) -> Any:
+    def look(verifier: Any, asked: Any, *more: Any) -> Any:
         token = asked.query.partition(b"access_token=")[2]
         headers = [(b"authorization", b"Bearer " + token)] if token else asked.headers
-        return old(verifier, replace(asked, headers=headers))
+        return old(verifier, replace(asked, headers=headers), *more)
 
     swap(proxy, "first_look", look)
 
@@ -145,7 +145,7 @@ def _() -> None:
 def _judged_as(change: Callable[[Any], Any]) -> None:
     """Judge another call than the one that is sent on."""
     old = admit.first_look
-    swap(proxy, "first_look", lambda verifier, asked: old(verifier, change(asked)))
+    swap(proxy, "first_look", lambda verifier, asked, *more: old(verifier, change(asked), *more))
 
 
 @broken("a forwarded URI is believed", "hdr-029", "hdr-030")
@@ -191,9 +191,9 @@ def _let_through(which: Callable[[Any], bool], where: Any = proxy, name: str = "
     """Allow every live key the calls that ``which`` picks."""
     old = admit.first_look
 
-    def look(verifier: Any, asked: Any) -> Any:
+    def look(verifier: Any, asked: Any, *more: Any) -> Any:
         if not which(asked):
-            return old(verifier, asked)
+            return old(verifier, asked, *more)
         return Allow(verifier.live(bearer.find_bearer(asked.headers)), Access(None, (), 0))
 
     swap(where, name, look)
