@@ -6,15 +6,25 @@ from pathlib import Path
 
 from keyscope.authority.ports import Store
 from keyscope.store.memory import MemoryStore
+from keyscope.store.postgres.address import is_postgres, parse
+from keyscope.store.postgres.store import PostgresStore
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.trouble import unusable
 
 SQLITE = "sqlite:///"
-FORMS = "Write sqlite:///keyscope.db (a relative path), sqlite:////var/lib/keyscope.db (an absolute one) or memory://."
+NODE = "node"
+"""What the local files of a node are named after, in its directory of state."""
+
+FORMS = (
+    "Write sqlite:///keyscope.db (a relative path), sqlite:////var/lib/keyscope.db (an absolute one),"
+    " postgresql://USER@HOST:5432/DATABASE or memory://."
+)
 
 
-def open_store(url: str) -> Store:
-    """The store at a URL. A SQLite file is created if there is none, and brought to the current schema.
+def open_store(url: str, state: Path | None = None) -> Store:
+    """The store at a URL. It is created if there is none, and brought to the current schema.
+
+    ``state`` is where this node remembers a PostgreSQL database; SQLite is remembered beside its file.
 
     Raises ConfigurationError, with a sentence that says what is wrong and how to mend it.
     """
@@ -22,9 +32,21 @@ def open_store(url: str) -> Store:
         return MemoryStore()
     if url.startswith(SQLITE):
         return SqliteStore.open(sqlite_path(url))
-    if url.partition(":")[0].partition("+")[0] in ("postgres", "postgresql"):
-        raise unusable(f"PostgreSQL is not supported by this version of Keyscope. {FORMS}")
+    if is_postgres(url):
+        return PostgresStore.open(url, state)
     raise unusable(f"The database URL has no form that Keyscope knows. {FORMS}")
+
+
+def shown(url: str) -> str:
+    """The URL for people and logs: without a password."""
+    return parse(url).shown if is_postgres(url) else url
+
+
+def files_beside(url: str, state: Path) -> Path | None:
+    """The path after which a database's local files are named (its trail is ``PATH.audit``); None for memory://."""
+    if url == "memory://":
+        return None
+    return state / NODE if is_postgres(url) else sqlite_path(url)
 
 
 def sqlite_path(url: str) -> Path:

@@ -54,8 +54,8 @@ LIVING_CHILDREN = (
 )
 SELECTED = (
     f"{KEYS} WHERE account_id = :account_id AND revoked_at_ms IS NULL"
-    " AND (:created_by IS NULL OR parent_id = :created_by)"
-    " AND (:name_prefix IS NULL OR substr(name, 1, length(:name_prefix)) = :name_prefix)"
+    " AND (CAST(:created_by AS TEXT) IS NULL OR parent_id = :created_by)"
+    " AND (CAST(:name_prefix AS TEXT) IS NULL OR substr(name, 1, length(:name_prefix)) = :name_prefix)"
     " AND (NOT :restricted_only OR kind = 'rk') ORDER BY id"
 )
 _LAST_USE = "coalesce((SELECT used_at_ms FROM key_usage WHERE key_id = id), 0)"
@@ -68,6 +68,22 @@ _ENDS = "expires_at_ms > ? AND expires_at_ms <= ? AND revoked_at_ms IS NULL"
 EXPIRING = f"{KEYS} WHERE {_ENDS} ORDER BY expires_at_ms, id LIMIT ?"
 ANY_DERIVED_REVOKED = "SELECT 1 FROM revoked_derived LIMIT 1"
 DERIVED_REVOKED = "SELECT 1 FROM revoked_derived WHERE key_id = ? AND link_id = ?"
+
+REVOKE_DERIVED = "INSERT INTO revoked_derived VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+RECORD_USE = (
+    "INSERT INTO key_usage SELECT id, ? FROM keys WHERE id = ? ON CONFLICT (key_id) DO UPDATE"
+    " SET used_at_ms = excluded.used_at_ms WHERE excluded.used_at_ms > key_usage.used_at_ms"
+)
+RECORD_DEAD_USES = (
+    "INSERT INTO dead_uses SELECT id, ?, ? FROM keys WHERE id = ? ON CONFLICT (key_id) DO UPDATE"
+    " SET uses = dead_uses.uses + excluded.uses, last_at_ms = CASE WHEN excluded.last_at_ms > dead_uses.last_at_ms"
+    " THEN excluded.last_at_ms ELSE dead_uses.last_at_ms END"
+)
+PUT_SESSION = (
+    "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET"
+    " (key_id, key_digest, csrf, opened_at_ms, seen_at_ms, ends_at_ms) = (excluded.key_id, excluded.key_digest,"
+    " excluded.csrf, excluded.opened_at_ms, excluded.seen_at_ms, excluded.ends_at_ms)"
+)
 
 _STOPPED = """
 WITH RECURSIVE stopped(stopped_id, state) AS (
