@@ -26,6 +26,7 @@ from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
 from keyscope.authority.recording import Recording
 from keyscope.authority.rotate import Rotation
+from keyscope.authority.runs import Runs
 from keyscope.authority.sessions import Sessions
 from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
@@ -34,6 +35,7 @@ from keyscope.errors import Draining, NotFound
 from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
+from keyscope.gate.runs import RunWatch
 from keyscope.gate.shared import SharedCounts
 from keyscope.gate.timed import timed
 from keyscope.gate.traces import Traces
@@ -87,12 +89,14 @@ class Application:
         self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
+        self.runs = Runs(store, clock, barred)
         self._proxy = Proxy(
             self.verifier,
             upstream,
             self._meter,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
+            runs=RunWatch(self.index, self.runs),
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
         self.feed = Feed(store, self.index, clock)
@@ -113,6 +117,7 @@ class Application:
             minting=Minting(store, clock, entropy, limits),
             lifecycle=Lifecycle(store, clock, barred, limits),
             tightening=Tightening(store, clock, limits),
+            runs=self.runs,
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),

@@ -21,6 +21,7 @@ from keyscope.application import Application
 from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Clock, Entropy, Index, Store
 from keyscope.authority.recording import Recording
+from keyscope.authority.runs import Runs
 from keyscope.authority.verify import Verifier
 from keyscope.behind import PeerFromEngine
 from keyscope.errors import KeyscopeError
@@ -51,6 +52,7 @@ log = logging.getLogger(__name__)
 CHECK_EVERY_S = 1.0
 RECORD_EVERY_S = 2.0
 IDLE_EVERY_S = 60.0
+RUNS_EVERY_S = 2.0
 _BACKLOG = 2048
 _MAX_REQUESTS_AT_ONCE = 16384
 _STREAMS = 100
@@ -186,6 +188,8 @@ async def _run_server(
         asyncio.create_task(_record_uses(application, store)),
         asyncio.create_task(_suspend_idle(store)),
     ]
+    if isinstance(application, Application):
+        background.append(asyncio.create_task(_look_after_runs(application.runs)))
     if socket_path is None:
         background.append(asyncio.create_task(_close_silent(settings)))
     if announce:
@@ -280,6 +284,12 @@ async def _suspend_idle(store: Store) -> None:
             if suspended:
                 log.info("%d idle keys were suspended", suspended)
         await asyncio.sleep(IDLE_EVERY_S)
+
+
+async def _look_after_runs(runs: Runs) -> None:
+    while True:
+        await asyncio.sleep(RUNS_EVERY_S)
+        await asyncio.to_thread(runs.look_after)
 
 
 async def _record_uses(application: Served, store: Store) -> None:

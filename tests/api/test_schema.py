@@ -43,6 +43,7 @@ OPERATIONS = [
     "POST /keyscope/panic",
     "POST /keyscope/leaks",
     "POST /keyscope/leaks/github",
+    "POST /keyscope/me/renew",
     "POST /keyscope/me/revoke",
     "GET /keyscope/rules",
     "POST /keyscope/rules",

@@ -30,7 +30,7 @@ def test_it_judges_and_every_change_holds_for_the_next_request(team: Team, live:
     for _ in range(10):
         made = live.mint("devboxes:read")
         assert team.status(made["key_secret"]) == 200
-        assert team.status(made["key_secret"], "/v1/devboxes/dbx_1/shutdown", "POST") == 403
+        assert team.status(made["key_secret"], "/v1/devboxes/dbx_1/suspend", "POST") == 403
         live.revoke(made["id"])
         assert team.status(made["key_secret"]) == 401
     assert {seen.method for seen in upstream.take()} == {"GET"}

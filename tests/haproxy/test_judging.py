@@ -32,12 +32,12 @@ def test_it_allows_and_refuses_while_keyscope_stands_still(engine: Live, inside:
     secret = engine.mint("devboxes:read")["key_secret"]
     with stopped(inside.worker):
         assert engine.call("GET", "/v1/devboxes/dbx_1", secret).status_code == 200
-        refused = engine.call("POST", "/v1/devboxes/dbx_1/shutdown", secret)
+        refused = engine.call("POST", "/v1/devboxes/dbx_1/suspend", secret)
         assert engine.call("GET", "/v1/devboxes/dbx_1", "").status_code == 401
         assert engine.call("GET", "/v1/devboxes/dbx_1", secret[:-1] + "x").status_code == 401
     assert [seen.method for seen in upstream.take()] == ["GET"]
     assert (refused.status_code, refused.json()["missing_scopes"]) == (403, ["devboxes:write"])
-    assert "devboxes:write for shutdownDevbox (POST /v1/devboxes/dbx_1/shutdown)" in refused.json()["message"]
+    assert "devboxes:write for suspendDevbox (POST /v1/devboxes/dbx_1/suspend)" in refused.json()["message"]
     assert 'error="insufficient_scope", scope="devboxes:write"' in refused.headers["www-authenticate"]
 
 
@@ -45,7 +45,7 @@ def test_what_it_says_by_itself_is_what_the_built_in_gate_says(engine: Live, ins
     secret = engine.mint("devboxes:read")["key_secret"]
     # A field that HAProxy never judges with makes it ask.
     for method, key in (("GET", ""), ("GET", secret[:-1] + "x"), ("POST", secret)):
-        path = "/v1/devboxes/dbx_1/shutdown" if method == "POST" else "/v1/devboxes/dbx_1"
+        path = "/v1/devboxes/dbx_1/suspend" if method == "POST" else "/v1/devboxes/dbx_1"
         alone = engine.call(method, path, key)
         keyscopes = engine.call(method, path, key, headers={"te": "trailers"})
         assert (alone.status_code, "server" in alone.headers) == (keyscopes.status_code, False)
@@ -63,7 +63,7 @@ def test_a_refusal_of_a_call_with_a_body_leaves_the_connection_open(engine: Live
     connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=10)
     try:
         for key, status in refused:
-            connection.putrequest("POST", "/v1/devboxes/dbx_1/shutdown")
+            connection.putrequest("POST", "/v1/devboxes/dbx_1/suspend")
             if key:
                 connection.putheader("authorization", f"Bearer {key}")
             connection.putheader("content-length", "2")
@@ -131,7 +131,7 @@ def test_a_derived_key_is_keyscopes_to_judge(engine: Live, inside: Inside) -> No
     secret = engine.mint("devboxes:write")["key_secret"]
     derived = attenuate(secret, scopes=["devboxes:read"])
     assert asked(inside, lambda: engine.call("GET", "/v1/devboxes", derived)) == (200, KEYSCOPE)
-    assert asked(inside, lambda: engine.call("POST", "/v1/devboxes/dbx_1/shutdown", derived)) == (403, KEYSCOPE)
+    assert asked(inside, lambda: engine.call("POST", "/v1/devboxes/dbx_1/suspend", derived)) == (403, KEYSCOPE)
 
 
 def test_a_new_key_is_known_when_it_is_handed_out(engine: Live, inside: Inside) -> None:
@@ -144,8 +144,8 @@ def test_a_new_key_is_known_when_it_is_handed_out(engine: Live, inside: Inside) 
 def test_a_change_holds_for_the_next_request(engine: Live, inside: Inside, change: str) -> None:
     made = engine.mint("devboxes:write")
     path = f"/v1/restricted_keys/{made['id']}"
-    shutdown = "/v1/devboxes/dbx_1/shutdown"
-    assert engine.call("POST", shutdown, made["key_secret"]).status_code == 200
+    suspend = "/v1/devboxes/dbx_1/suspend"
+    assert engine.call("POST", suspend, made["key_secret"]).status_code == 200
     if change == "narrow":
         body = {"scopes": [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]}
         assert engine.call("POST", path, json=body).status_code == 200
@@ -156,18 +156,18 @@ def test_a_change_holds_for_the_next_request(engine: Live, inside: Inside, chang
         until(lambda: time.time() * 1000 > soon)
     else:
         assert engine.call("POST", f"{path}/{change}", json={}).status_code == 200
-    assert engine.call("POST", shutdown, made["key_secret"]).status_code == (403 if change == "narrow" else 401)
+    assert engine.call("POST", suspend, made["key_secret"]).status_code == (403 if change == "narrow" else 401)
 
 
 def test_a_key_that_is_observed_is_keyscopes_to_judge(engine: Live, inside: Inside) -> None:
     made = engine.mint("devboxes:read")
-    shutdown = "/v1/devboxes/dbx_1/shutdown"
-    assert asked(inside, lambda: engine.call("POST", shutdown, made["key_secret"])) == (403, NOBODY)
+    suspend = "/v1/devboxes/dbx_1/suspend"
+    assert asked(inside, lambda: engine.call("POST", suspend, made["key_secret"])) == (403, NOBODY)
     path = f"/v1/restricted_keys/{made['id']}/observe"
     assert engine.call("POST", path, json={"until_ms": int(time.time() * 1000) + 60_000}).status_code == 200
-    assert asked(inside, lambda: engine.call("POST", shutdown, made["key_secret"])) == (200, KEYSCOPE)
+    assert asked(inside, lambda: engine.call("POST", suspend, made["key_secret"])) == (200, KEYSCOPE)
     assert engine.call("POST", path, json={"until_ms": None}).status_code == 200
-    assert engine.call("POST", shutdown, made["key_secret"]).status_code == 403
+    assert engine.call("POST", suspend, made["key_secret"]).status_code == 403
 
 
 def test_a_key_that_was_narrowed_is_keyscopes_to_refuse(engine: Live, inside: Inside) -> None:
@@ -175,7 +175,7 @@ def test_a_key_that_was_narrowed_is_keyscopes_to_refuse(engine: Live, inside: In
     scopes = [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]
     done = engine.call("POST", f"/v1/restricted_keys/{made['id']}/narrow", json={"scopes": scopes})
     assert done.status_code == 200
-    refused = engine.call("POST", "/v1/devboxes/dbx_1/shutdown", made["key_secret"])
+    refused = engine.call("POST", "/v1/devboxes/dbx_1/suspend", made["key_secret"])
     assert (refused.status_code, "keys revert" in refused.json()["next"][0]) == (403, True)
 
 

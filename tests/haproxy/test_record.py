@@ -117,7 +117,7 @@ def test_refusals_are_written_down_with_their_reason(fresh: Live) -> None:
     key = fresh.mint("devboxes:read")
     before = Inside(fresh).answered_by()
     headers = {"x-request-id": "req-7"}
-    assert fresh.call("POST", f"{SHOW}/shutdown?x=1", key["key_secret"], headers=headers).status_code == 403
+    assert fresh.call("POST", f"{SHOW}/suspend?x=1", key["key_secret"], headers=headers).status_code == 403
     assert fresh.call("GET", SHOW, key["key_secret"][:-1] + "_").status_code == 401  # Keyscope's to judge
     assert fresh.call("GET", SHOW, "ak_" + "0" * 49).status_code == 401
     assert fresh.call("GET", SHOW, "").status_code == 401
@@ -130,7 +130,7 @@ def test_refusals_are_written_down_with_their_reason(fresh: Live) -> None:
         ("missing_scope",),
         ("devboxes:write",),
     )
-    assert (lacking.operation, lacking.method, lacking.path) == ("shutdownDevbox", "POST", f"{SHOW}/shutdown")
+    assert (lacking.operation, lacking.method, lacking.path) == ("suspendDevbox", "POST", f"{SHOW}/suspend")
     assert (lacking.peer, lacking.request_id, lacking.chain[0]) == ("127.0.0.1", "req-7", key["id"])
     assert lacking.chain[1:], "who minted it"
     others = Counter((entry.code, entry.peer) for entry in denied if entry.key_id is None for _ in range(entry.times))

@@ -62,6 +62,7 @@ MANAGEMENT = {
 QUESTIONS = {
     "revokeMe": ("POST /keyscope/me/revoke", ""),
     "describeMe": ("GET /keyscope/me", ""),
+    "renewMe": ("POST /keyscope/me/renew", ""),
     "canI": ("GET /keyscope/can", ""),
     "listOperations": ("GET /keyscope/operations", ""),
     "listPresets": ("GET /keyscope/presets", ""),

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace as with_
 from tests.store.contract_life import LifeContract
 from tests.store.contract_lists import ListContract
+from tests.store.contract_runs import RunContract
 from tests.store.contract_sessions import SessionContract
 from tests.store.samples import (
     ACCOUNT,
@@ -35,6 +36,7 @@ from keyscope.errors import StoreUnavailable
 from keyscope.model.event import EventKind
 from keyscope.model.key import State
 from keyscope.model.restrictions import Restrictions
+from keyscope.model.run import Run
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 
@@ -64,6 +66,7 @@ class KeepingContract:
             narrowed_at_ms=12,
             narrowed_from=(Scope.parse("objects:none"), Scope.parse("account:write")),
             restrictions=Restrictions.parse({"own": True, "instances": {"devboxes": ["ci-*"]}, "uses": 3}),
+            run=Run(devbox_id="dbx_1", lease_ms=13, lease_until_ms=14),
         )
         put(store, parent, key)
         assert get(store, "key_1") == parent
@@ -324,6 +327,13 @@ class IndexContract:
 
 
 class StoreContract(
-    KeepingContract, RefusingContract, TransactionContract, IndexContract, ListContract, LifeContract, SessionContract
+    KeepingContract,
+    RefusingContract,
+    TransactionContract,
+    IndexContract,
+    ListContract,
+    LifeContract,
+    RunContract,
+    SessionContract,
 ):
     """All of it."""

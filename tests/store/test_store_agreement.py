@@ -13,6 +13,7 @@ from tests.store.samples import a_reply, digest
 from keyscope.authority.ports import Account, KeyQuery, Store, Writer
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key, State
+from keyscope.model.run import Run
 from keyscope.model.scope import Level, Scope
 from keyscope.model.token import Kind
 from keyscope.store.memory import MemoryStore
@@ -30,6 +31,12 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6) | st
 scope_lists = st.lists(st.builds(Scope, st.sampled_from(RESOURCES), st.sampled_from(Level)), max_size=2).map(
     lambda scopes: tuple({scope.resource: scope for scope in scopes}.values())
 )
+runs = st.builds(
+    Run,
+    devbox_id=st.none() | st.sampled_from(["dbx_1", "dbx_2"]),
+    lease_ms=times_or_none,
+    lease_until_ms=times_or_none,
+)
 keys = st.builds(
     Key,
     id=st.sampled_from(IDS),
@@ -45,6 +52,7 @@ keys = st.builds(
     suspended_at_ms=st.none() | st.none() | times,
     revoked_at_ms=st.none() | st.none() | times,
     revoked_reason=st.none() | texts,
+    run=st.none() | runs,
 )
 events = st.builds(
     Event,
@@ -115,6 +123,10 @@ def everything(store: Store) -> list[object]:
             [reader.key(key_id) for key_id in IDS],
             [reader.descendants(key_id) for key_id in IDS],
             [reader.last_used_ms(key_id) for key_id in IDS],
+            [reader.bound(account, devbox) for account in ACCOUNTS for devbox in ("dbx_1", "dbx_2")],
+            [reader.lapsed(now_ms, limit) for now_ms in (3, 9) for limit in (1, 9)],
+            [reader.living_children(key_id, 6) for key_id in IDS],
+            reader.key_counts(6),
             [reader.events(account, after=after, limit=3) for account in ACCOUNTS for after in (0, 2)],
             [reader.reply(key_id, request) for key_id in IDS for request in ("r1", "r2")],
         ]

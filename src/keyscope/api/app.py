@@ -28,6 +28,7 @@ from keyscope.api.me import MeRoutes
 from keyscope.api.metrics import MetricRoutes
 from keyscope.api.replies.service import Problem
 from keyscope.api.rules import RuleRoutes
+from keyscope.api.runs import RunRoutes
 from keyscope.api.service import ServiceRoutes
 from keyscope.api.tightening import TighteningRoutes
 from keyscope.api.verify import VerifyRoutes
@@ -85,6 +86,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(MetricRoutes(desk).router)
     app.include_router(WebhookRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
+    app.include_router(RunRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
     app.include_router(ChangeRoutes(desk).router)
     app.include_router(AuditRoutes(desk).router)

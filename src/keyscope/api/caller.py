@@ -24,6 +24,7 @@ from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.replay import Repeatable
 from keyscope.authority.rotate import Rotation
+from keyscope.authority.runs import Runs
 from keyscope.authority.tightening import Tightening
 from keyscope.authority.trail import Trail
 from keyscope.authority.verify import Verifier
@@ -66,6 +67,7 @@ class Desk(Struct, frozen=True):
     minting: Minting
     lifecycle: Lifecycle
     tightening: Tightening
+    runs: Runs
     rotation: Rotation
     derivation: Derivation
     panic: Panic

@@ -23,6 +23,7 @@ from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.key import State
+from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
 from keyscope.policy.advice import preset_scopes
@@ -58,7 +59,9 @@ class KeyRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         asked, raw = await read(request, self._desk, _CREATES[self._kind])
         scopes = self._scopes(asked)
-        wanted = Wanted(kind=self._kind, name=asked.name, scopes=scopes, expires_at_ms=asked.expires_at_ms)
+        wanted = Wanted(
+            kind=self._kind, name=asked.name, scopes=scopes, expires_at_ms=asked.expires_at_ms, run=self._run(asked)
+        )
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
         return json_reply(await in_thread(lambda: mint(caller.lineage, wanted, caller.origin, render_created, repeat)))
@@ -69,6 +72,14 @@ class KeyRoutes(KindRoutes):
         if asked.preset is not None:
             return preset_scopes(self._desk.policy.presets, asked.preset)
         return requests.scopes_of(asked.scopes)
+
+    def _run(self, asked: requests.CreateApiKey) -> Run | None:
+        if not isinstance(asked, requests.CreateRestrictedKey) or asked.run is None:
+            return None
+        if asked.run.devbox_id is not None and not self._desk.policy.shows_ends:
+            remedy = "the policy does not say how the end of one is seen: give lease_ms, or add the section ends to it"
+            raise BadRequest("no ends", [Fault("$.run.devbox_id", remedy)])
+        return asked.run.run()
 
     async def list_keys(self, request: Request) -> Response:
         """List the account's keys, newest first."""

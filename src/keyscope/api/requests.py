@@ -25,6 +25,7 @@ from keyscope.authority.webhooks import KINDS
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.body import Json
 from keyscope.model.derived import MAX_LENGTH
+from keyscope.model.run import LEAST_LEASE_MS, MOST_LEASE_MS, Run, is_instance_id
 from keyscope.model.scope import WIRE_LEVEL_PREFIX, WIRE_TYPE_PREFIX, Level, Scope
 from keyscope.webhooks.address import MOST_CHARACTERS
 from keyscope.wire.codec import decode
@@ -109,6 +110,28 @@ def _one_level_each(entries: list[ScopeEntry]) -> list[ScopeEntry]:
     return entries
 
 
+def _an_id(text: str) -> str:
+    if not is_instance_id(text):
+        raise ValueError("this is not the id of a devbox; give one as the API shows it, like dbx_31CYd5LLFbBxst8mqnUjO")
+    return text
+
+
+class BindToRun(_Strict):
+    """What the key dies with: a devbox, a lease that it has to renew every so many milliseconds, or both."""
+
+    devbox_id: Annotated[str, Field(max_length=256), AfterValidator(_an_id)] = _absent()
+    lease_ms: Annotated[int, Field(ge=LEAST_LEASE_MS, le=MOST_LEASE_MS)] = _absent()
+
+    @model_validator(mode="after")
+    def _something(self) -> BindToRun:
+        if self.devbox_id is None and self.lease_ms is None:
+            raise ValueError("say what the key is bound to: devbox_id, lease_ms or both")
+        return self
+
+    def run(self) -> Run:
+        return Run(devbox_id=self.devbox_id, lease_ms=self.lease_ms)
+
+
 Scopes = Annotated[list[ScopeEntry], Field(max_length=MAX_SCOPES), AfterValidator(_one_level_each)]
 
 
@@ -120,10 +143,14 @@ class CreateApiKey(_Strict):
 
 
 class CreateRestrictedKey(CreateApiKey):
-    """A restricted key. No scopes means no access. ``preset`` stands for the scopes of that name in the policy."""
+    """A restricted key. No scopes means no access. ``preset`` stands for the scopes of that name in the policy.
+
+    ``run`` is what the key dies with.
+    """
 
     scopes: Scopes = _absent()
     preset: Annotated[str, Field(max_length=64)] = _absent()
+    run: BindToRun = _absent()
 
     @model_validator(mode="after")
     def _scopes_or_preset(self) -> CreateRestrictedKey:

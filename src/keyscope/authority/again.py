@@ -25,6 +25,7 @@ _TAKES_NOTHING = frozenset(
     {
         EventKind.KEY_MINTED,
         EventKind.KEY_DEAD_USED,
+        EventKind.KEY_RENEWED,
         EventKind.KEY_LEAK_REPORTED,  # what a report ended has an event of its own
     }
 )

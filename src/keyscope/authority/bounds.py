@@ -19,14 +19,17 @@ def check_scopes(scopes: tuple[Scope, ...], above: Lineage) -> None:
 
 def check_expiry(expires_at_ms: int | None, above: Lineage) -> None:
     """Raise ExceedsParent if the expiry (Unix milliseconds; None for never) is later than that of ``above``."""
-    if (NEVER_MS if expires_at_ms is None else expires_at_ms) > above.expires_at_ms:
-        remedy = f"{above.key.id} itself ends at {above.expires_at_ms}; ask for that or earlier"
+    if (NEVER_MS if expires_at_ms is None else expires_at_ms) > above.latest_ms:
+        remedy = f"{above.key.id} itself ends at {above.latest_ms}; ask for that or earlier"
         raise ExceedsParent("expiry beyond the parent's", [Fault("$.expires_at_ms", remedy)])
 
 
 def end_of(above: Lineage) -> int | None:
-    """When ``above`` ends, in Unix milliseconds; None for never."""
-    return None if above.expires_at_ms == NEVER_MS else above.expires_at_ms
+    """When ``above`` ends, in Unix milliseconds; None for never.
+
+    A lease is left aside: it may be renewed, and if it is not, what is below dies with it.
+    """
+    return None if above.latest_ms == NEVER_MS else above.latest_ms
 
 
 def check_in_tree(caller: Lineage, target: Lineage) -> None:

@@ -149,7 +149,7 @@ class Lifecycle:
             key = find(writer, actor.key.account_id, kind, key_id).key
             if key.revoked_at_ms is not None:
                 self._check_window(key, now_ms)
-                writer.replace_key(replace(key, revoked_at_ms=None, revoked_reason=None, resumed_at_ms=now_ms))
+                writer.replace_key(_undeleted(key, now_ms))
                 writer.add_event(key_event(EventKind.KEY_UNDELETED, key, origin, now_ms, reason=key.revoked_reason))
             return detail_of(writer, key)
 
@@ -195,6 +195,12 @@ def suspend(writer: Writer, key: Key, reason: str | None, origin: Origin, now_ms
     """Suspend a key inside a transaction."""
     writer.replace_key(replace(key, suspended_at_ms=now_ms))
     writer.add_event(key_event(EventKind.KEY_SUSPENDED, key, origin, now_ms, reason=reason))
+
+
+def _undeleted(key: Key, now_ms: int) -> Key:
+    """Alive again; a lease begins anew, or the key would be dead at once."""
+    run = key.run.renewed(now_ms) if key.run is not None else None
+    return replace(key, revoked_at_ms=None, revoked_reason=None, resumed_at_ms=now_ms, run=run)
 
 
 def check_changeable(target: Lineage, now_ms: int) -> None:

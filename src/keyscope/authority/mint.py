@@ -19,18 +19,23 @@ from keyscope.model.derived import share_of
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.ident import RANDOM_BYTES, format_id
 from keyscope.model.key import Key, Lineage
+from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.secret import Secret
 from keyscope.model.token import SECRET_BYTES, Kind, format_token
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """A key as asked for. No scopes means no access; ``expires_at_ms`` is Unix milliseconds."""
+    """A key as asked for. No scopes means no access; ``expires_at_ms`` is Unix milliseconds.
+
+    A lease in ``run`` begins when the key is made.
+    """
 
     kind: Kind
     name: str | None = None
     scopes: tuple[Scope, ...] = ()
     expires_at_ms: int | None = None
+    run: Run | None = None
 
 
 class Minted(Struct, frozen=True):
@@ -140,6 +145,7 @@ def record(
         created_at_ms=now_ms,
         parent_id=parent.key.id if parent is not None else None,
         expires_at_ms=expires_at_ms,
+        run=wanted.run.renewed(now_ms) if wanted.run is not None else None,
     )
 
 
@@ -151,6 +157,8 @@ def minted_event(key: Key, origin: Origin) -> Event:
         "expires_at_ms": key.expires_at_ms,
         "parent_id": key.parent_id,
     }
+    if key.run is not None:
+        changes["run"] = {"devbox_id": key.run.devbox_id, "lease_ms": key.run.lease_ms}
     return Event(
         kind=EventKind.KEY_MINTED,
         at_ms=key.created_at_ms,

@@ -150,7 +150,10 @@ class Reader(Protocol):
         """Every key minted by this one, by its children and so on, oldest first. Not the key itself."""
 
     def lineages(self) -> Iterator[Lineage]:
-        """Every key of every account as its present secret shows it, with its ancestors, in no order."""
+        """Every key of every account as its present secret shows it, with its ancestors, in no order.
+
+        One that a newer version wrote, so that nobody here may judge it, stands there as suspended.
+        """
 
     def former_digests(self) -> Iterator[bytes]:
         """The digests of all earlier secrets of all keys."""
@@ -175,6 +178,12 @@ class Reader(Protocol):
 
     def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
         """Keys whose own expiry is after the one time, at most the other, and that are not revoked; soonest first."""
+
+    def bound(self, account_id: str, devbox_id: str) -> list[Key]:
+        """The keys that are bound to the devbox and not revoked on their own, oldest first."""
+
+    def lapsed(self, now_ms: int, limit: int) -> list[Key]:
+        """Keys whose own lease ended by the time and that are not revoked on their own, soonest first."""
 
     def dead_uses(self, key_id: str) -> DeadUses | None: ...
 
@@ -271,6 +280,9 @@ class Index(Protocol):
 
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         """Whether any of these links of keys derived from this one was revoked before the call."""
+
+    def has_bound(self, account_id: str, devbox_id: str) -> bool:
+        """Whether any key is bound to the devbox and not revoked on its own. As fresh as ``find``."""
 
     def stamp(self) -> object:
         """Something that differs after every commit. It costs next to nothing, so it may be looked at all the time."""

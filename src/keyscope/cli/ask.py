@@ -24,10 +24,13 @@ from keyscope.wire.codec import decode_strict
 DENIED = 1
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @as_json
-def me(json: bool) -> None:
+@click.pass_context
+def me(context: click.Context, json: bool) -> None:
     """What the key in KEYSCOPE_API_KEY is and may do."""
+    if context.invoked_subcommand is not None:
+        return
     with connect() as client:
         view = client.get("/keyscope/me")
     if json:
@@ -38,6 +41,18 @@ def me(json: bool) -> None:
     if view["derived_id"] is not None:
         pairs.append(("derived, as", view["derived_id"]))
     print_pairs([*pairs, ("may", scopes), ("expires", moment(view["expires_at_ms"]))])
+
+
+@me.command()
+@as_json
+def renew(json: bool) -> None:
+    """Begin the lease of the key in KEYSCOPE_API_KEY anew: its run goes on."""
+    with connect() as client:
+        run = client.post("/keyscope/me/renew", {})
+    if json:
+        print_json(run)
+    else:
+        click.echo(f"The lease is renewed until {moment(run['lease_until_ms'])}.")
 
 
 @click.command()

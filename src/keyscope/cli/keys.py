@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from keyscope.cli.client import Client, ServerRefused, connect
-from keyscope.cli.options import Duration, ScopeText, as_json, option
+from keyscope.cli.options import Duration, RunText, ScopeText, as_json, option
 from keyscope.cli.output import moment, note, print_json, print_pairs, print_table, scopes_text
 from keyscope.model.scope import Scope
 
@@ -23,6 +23,12 @@ scope_option = option(
 standard_option = option("--standard", is_flag=True, help="Standard keys (ak_) instead of restricted ones (rk_).")
 secret_only_option = option("--secret-only", is_flag=True, help="Print the secret alone.")
 reason_option = option("--reason", help="For the record.")
+run_option = option(
+    "--run", metavar="devbox=ID", type=RunText(), help="End with this devbox, once the gate sees that it has ended."
+)
+lease_option = option(
+    "--lease", type=Duration(), help="End when not renewed for so long, like 15m; see keyscope me renew."
+)
 expires_in_option = option("--expires-in", type=Duration(), help="Life from now on, like 8h or 30d.")
 
 
@@ -36,6 +42,8 @@ def keys() -> None:
 @scope_option
 @option("--preset", help="A named set of scopes; see keyscope presets.")
 @expires_in_option
+@run_option
+@lease_option
 @standard_option
 @secret_only_option
 @as_json
@@ -44,16 +52,19 @@ def create(
     scopes: tuple[Scope, ...],
     preset: str | None,
     expires_in: int | None,
+    run: str | None,
+    lease: int | None,
     standard: bool,
     secret_only: bool,
     json: bool,
 ) -> None:
     """Mint a key. Its secret is shown once, here. What there is to think of about its scopes goes to stderr."""
-    if standard and (scopes or preset):
-        raise click.UsageError("A standard key has full access, so --standard goes without --scope and --preset.")
+    if standard and (scopes or preset or run or lease):
+        remedy = "--standard goes without --scope, --preset, --run and --lease."
+        raise click.UsageError(f"A standard key has full access and outlives runs, so {remedy}")
     if scopes and preset:
         raise click.UsageError("--preset names all scopes, so it goes without --scope.")
-    body = _body(name, scopes, expires_in) | ({"preset": preset} if preset else {})
+    body = _body(name, scopes, expires_in) | ({"preset": preset} if preset else {}) | _bound(run, lease)
     with connect() as client:
         made = client.post(STANDARD if standard else RESTRICTED, body)
         asked = {"preset": preset} if preset else {"scopes": body.get("scopes", [])}
@@ -150,6 +161,12 @@ def _body(name: str | None, scopes: tuple[Scope, ...], expires_in: int | None) -
     return body
 
 
+def _bound(devbox_id: str | None, lease_ms: int | None) -> dict[str, Any]:
+    run = {"devbox_id": devbox_id, "lease_ms": lease_ms}
+    found = {name: value for name, value in run.items() if value is not None}
+    return {"run": found} if found else {}
+
+
 def because(reason: str | None) -> dict[str, Any]:
     """The body of a call that takes nothing but a reason."""
     return {"reason": reason} if reason is not None else {}
@@ -195,6 +212,7 @@ def print_key(key: dict[str, Any], json: bool) -> None:
         ("expires", moment(key["expires_at_ms"])),
         ("last used", moment(key["last_used_at_ms"])),
     ]
+    pairs += _run_pairs(key.get("run") or {})
     if key.get("observe_until_ms"):
         pairs.append(("observed until", moment(key["observe_until_ms"])))
     if key.get("narrowed_from") is not None:
@@ -205,6 +223,15 @@ def print_key(key: dict[str, Any], json: bool) -> None:
     if key["dead_uses"]:
         pairs.append(("dead secret used", f"{key['dead_uses']} times, last {moment(key['dead_used_at_ms'])}"))
     print_pairs(pairs)
+
+
+def _run_pairs(run: dict[str, Any]) -> list[tuple[str, str]]:
+    pairs = []
+    if run.get("devbox_id"):
+        pairs.append(("ends with", f"devbox {run['devbox_id']}"))
+    if run.get("lease_ms"):
+        pairs.append(("lease", f"until {moment(run['lease_until_ms'])}, {run['lease_ms'] / 1000:g} s each"))
+    return pairs
 
 
 def _row(key: dict[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from keyscope.model.run import is_instance_id
 from keyscope.model.scope import Scope
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +36,18 @@ class Duration(click.ParamType[int]):
         if found is None or int(found[1]) == 0:
             self.fail(f"{value!r} is not a length of time: write a number and ms, s, m, h, d or w, like 8h", param, ctx)
         return int(found[1]) * _UNIT_MS[found[2]]
+
+
+class RunText(click.ParamType[str]):
+    """``devbox=dbx_1``: what a key is bound to, as its id."""
+
+    name = "devbox=id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        word, _, identifier = str(value).partition("=")
+        if word != "devbox" or not is_instance_id(identifier):
+            self.fail(f"{value!r} is not a run: write devbox= and the id of one, like devbox=dbx_1", param, ctx)
+        return identifier
 
 
 class ScopeText(click.ParamType[Scope]):

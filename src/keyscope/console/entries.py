@@ -24,6 +24,7 @@ WORDS: Mapping[str, str] = {
     EventKind.KEY_SUSPENDED: "suspended",
     EventKind.KEY_RESUMED: "resumed",
     EventKind.KEY_UNDELETED: "brought back",
+    EventKind.KEY_RENEWED: "lease renewed",
     EventKind.KEY_DEAD_USED: "dead secret used",
     EventKind.DERIVED_KEY_REVOKED: "derived key revoked",
     EventKind.ACCOUNT_RULES_CHANGED: "rules changed",

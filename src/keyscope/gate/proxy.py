@@ -14,10 +14,11 @@ import aiohttp
 
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
-from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure
+from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure, UpstreamUnreachable
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, standing_of
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
+from keyscope.gate.runs import RunWatch, Watch, capped, in_plain
 from keyscope.gate.sight import SEES_BODY, Sight
 from keyscope.gate.standing import Withdrawn
 from keyscope.gate.stream import Stream, error_event
@@ -48,9 +49,11 @@ class Proxy:
         max_body_bytes: int,
         body_timeout_s: float,
         sight: Sight = SEES_BODY,
+        runs: RunWatch | None = None,
     ) -> None:
         self._verifier = verifier
         self._sight = sight
+        self._runs = runs
         self._upstream = upstream
         self._judging = meter.judging("proxy")
         self._answering = meter.upstream
@@ -70,7 +73,7 @@ class Proxy:
         except CallerGone as gone:
             raise BadRequest(str(gone), [Fault("body", "the body is malformed or ended early")]) from None
         headers = self._fields(call, admitted)
-        return await self._forward(call, headers, body, exchange, send)
+        return await self._forward(call, admitted, headers, body, exchange, send)
 
     async def _forward_judged(self, call: Call, allow: Allow, receive: Receive, send: Send) -> None:
         raw = await read_json_bytes(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
@@ -82,7 +85,7 @@ class Proxy:
         headers.append(("content-length", str(len(body))))
         standing = standing_of(self._verifier, call, admitted, self._sight)
         exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
-        return await self._forward(call, headers, body, exchange, send)
+        return await self._forward(call, admitted, headers, body, exchange, send)
 
     def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> tuple[Allow, bytes] | Answer:
         """What was allowed in all and the bytes to send on, written anew from what was judged; or the refusal."""
@@ -97,13 +100,17 @@ class Proxy:
             raise NoUpstream
         return inward(call.headers, allow.lineage.key, self._upstream.key)
 
-    async def _forward(self, call: Call, headers: Fields, body: Body, exchange: Exchange, send: Send) -> None:
+    async def _forward(
+        self, call: Call, allow: Allow, headers: Fields, body: Body, exchange: Exchange, send: Send
+    ) -> None:
         if self._upstream is None:
             raise NoUpstream
+        watch = self._runs.watch(call, allow) if self._runs is not None else None
         try:
             began = perf_counter()
-            asked = self._upstream.request(call.method, call.target, headers, body)
-            response = await exchange.head(asked)
+            fields = headers if watch is None else in_plain(headers)
+            asked = self._upstream.request(call.method, capped(call, allow), fields, body)
+            response = await (exchange.head(asked) if watch is None or not watch.is_end else asked)
             self._answering.add(perf_counter() - began)
         except CallerGone:
             return None  # nobody is left to answer; the upstream's connection is closed by now
@@ -113,7 +120,26 @@ class Proxy:
             log.warning("upstream failed: %s", failure.detail)
             return await send_answer(send, _failed(exchange, failure))
         async with response:
-            return await pass_on(response, outward(response.raw_headers), exchange, send)
+            fields_out = outward(response.raw_headers)
+            if watch is None:
+                return await pass_on(response, fields_out, exchange, send)
+            return await _watched(watch, response, fields_out, exchange, send)
+
+
+async def _watched(
+    watch: Watch, response: aiohttp.ClientResponse, headers: RawHeaders, exchange: Exchange, send: Send
+) -> None:
+    """Pass an answer on once it was looked at."""
+    try:
+        read = watch.read(response)
+        begun = await (read if watch.is_end else exchange.unless_gone(read))
+    except CallerGone:
+        return None
+    except Withdrawn as withdrawn:
+        return await send_answer(send, withdrawn.answer)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise UpstreamUnreachable(type(error).__name__) from error
+    return await pass_on(response, headers, exchange, send, begun=begun)
 
 
 def _failed(exchange: Exchange, failure: KeyscopeError) -> Answer:
@@ -129,8 +155,11 @@ async def pass_on(
     send: Send,
     edit: Callable[[bytes], bytes] | None = None,
     last_event: Callable[[Answer], bytes] = error_event,
+    begun: bytes = b"",
 ) -> None:
     """Send the upstream's answer on as it comes, under these header fields, ``edit`` changing it on its way.
+
+    ``begun`` was read of it already.
 
     If it breaks off, this returns without the last message, and the server then cuts the connection: a part never
     looks like the whole. If the key may have it no longer, it breaks off, too; but a stream of events ends with one
@@ -142,8 +171,10 @@ async def pass_on(
     try:
         if content.is_eof() and edit is None:
             # The whole answer is here, as most small ones are: nothing to wait for, so no need to watch the caller.
-            last = content.read_nowait()
+            last = begun + content.read_nowait()
         else:
+            if begun:
+                await send({"type": "http.response.body", "body": begun, "more_body": True})
             if not content.total_bytes:
                 await send(NOTHING_YET)
             await exchange.unless_gone(stream.copy())

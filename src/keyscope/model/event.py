@@ -18,12 +18,26 @@ class EventKind(StrEnum):
     KEY_SUSPENDED = "key.suspended"
     KEY_RESUMED = "key.resumed"
     KEY_UNDELETED = "key.undeleted"
+    KEY_RENEWED = "key.renewed"
     KEY_DEAD_USED = "key.dead_used"
     DERIVED_KEY_REVOKED = "derived_key.revoked"
     ACCOUNT_RULES_CHANGED = "account.rules_changed"
     KEY_LEAK_REPORTED = "key.leak_reported"
     WEBHOOK_ADDED = "webhook.added"
     WEBHOOK_REMOVED = "webhook.removed"
+
+    @classmethod
+    def known_or_newer(cls, text: str) -> EventKind:
+        """The kind; one that a newer version wrote is kept as it is, so that events can be read and copied.
+
+        It is equal to none of the above, and whoever acts on events has to take it for one that matters.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            newer = str.__new__(cls, text)
+            newer._name_ = newer._value_ = text
+            return newer
 
 
 class Origin(Struct, frozen=True):

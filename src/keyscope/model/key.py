@@ -13,6 +13,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from keyscope.model.restrictions import Bound, Restrictions
+from keyscope.model.run import Run
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import Kind
 
@@ -35,6 +36,8 @@ class State(StrEnum):
 
 class Key(Struct, frozen=True, kw_only=True, gc=False):
     """One key record. Times are Unix milliseconds. ``scopes`` are as asked for, one per resource type.
+
+    ``run`` is what the key is bound to, and dies with; None for nothing.
 
     ``share`` is the store's part of what derived keys are checked with (model/derived.py), 32 bytes; None for a key
     from before there were any. ``superseded_at_ms`` is set only on a key that was found by an earlier secret of it:
@@ -67,6 +70,7 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     narrowed_at_ms: int | None = None
     narrowed_from: tuple[Scope, ...] | None = None
     restrictions: Restrictions | None = None
+    run: Run | None = None
     superseded_at_ms: int | None = None
 
     @property
@@ -77,6 +81,8 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     def ends_at_ms(self) -> int:
         """When it is good no longer, as it was found; ``NEVER_MS`` for never."""
         ends = NEVER_MS if self.expires_at_ms is None else self.expires_at_ms
+        if self.run is not None and self.run.lease_until_ms is not None:
+            ends = min(ends, self.run.lease_until_ms)
         return ends if self.superseded_at_ms is None else min(ends, self.superseded_at_ms)
 
     def state_at(self, now_ms: int) -> State:
@@ -168,6 +174,16 @@ class Lineage:
         if within is not None and _grant(within).missing(missing):
             return False
         return self.parent.grant is None or not self.parent.grant.missing(missing)
+
+    @property
+    def latest_ms(self) -> int:
+        """The earliest expiry in the line, leases left aside, for they may be renewed; ``NEVER_MS`` if none expires."""
+        return min(NEVER_MS if key.expires_at_ms is None else key.expires_at_ms for key in self.line)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it, or a key above it, is bound to a run."""
+        return any(key.run is not None for key in self.line)
 
     @property
     def line(self) -> tuple[Key, ...]:

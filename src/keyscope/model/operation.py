@@ -25,6 +25,26 @@ PARAMETER = "{}"
 """Stands for any one segment in a compiled template."""
 
 
+class Sign(Struct, frozen=True):
+    """How a call shows that the instance whose id its path holds has ended.
+
+    ``place`` is that of the id among the parts of the path that follow each slash, from 1. ``at`` is where the reply
+    holds the status, which is one of ``words`` once it has ended; None: the call itself ends it, if it succeeds.
+    """
+
+    place: int
+    at: JsonPath | None = None
+    words: tuple[str, ...] = ()
+
+    def instance(self, path: str) -> str:
+        """The id in a path that the call's template matches."""
+        return path.split("/", self.place + 1)[self.place]
+
+    def is_given_by(self, reply: Json) -> bool:
+        """Whether a successful call with this reply says that the instance has ended."""
+        return self.at is None or any(value in self.words for value in self.at.select(reply) if isinstance(value, str))
+
+
 class Operation(Struct, frozen=True, kw_only=True):
     """One row of a policy: method, path template, and all the scopes it requires."""
 
@@ -46,6 +66,10 @@ class Operation(Struct, frozen=True, kw_only=True):
     """The resource type that the reply lists, and where it holds the ids."""
     credentials: tuple[JsonPath, ...] = ()
     """Members of the reply that are live credentials."""
+    sign: Sign | None = None
+    """How it shows that an instance has ended, to which keys may be bound."""
+    caps: tuple[tuple[str, int], ...] = ()
+    """Query parameters that say how long what the reply hands out is good, and how many milliseconds their unit has."""
     transport: str = "json"
     deprecated: bool = False
     is_own: bool = False
@@ -82,6 +106,16 @@ class Route(Struct, frozen=True, cache_hash=True):
     def needs_unseen(self) -> tuple[Scope, ...]:
         """All scopes that the call may need, for when nobody sees its body: every condition counts."""
         return strongest((*self.needs, *(condition.needs for condition in self.conditions)))
+
+    @property
+    def caps(self) -> tuple[tuple[str, int], ...]:
+        """Query parameters that say how long what the reply hands out is good."""
+        return tuple(cap for operation in self.operations for cap in operation.caps)
+
+    @property
+    def sign(self) -> Sign | None:
+        """How it shows that an instance has ended; of a tie, the first that does."""
+        return next((operation.sign for operation in self.operations if operation.sign is not None), None)
 
     @property
     def is_own(self) -> bool:

@@ -15,6 +15,7 @@ from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.operation import Operation, Table
 from keyscope.policy.advice import Caution, Preset, read_cautions, read_presets
 from keyscope.policy.collections import Collection, located, read_collections
+from keyscope.policy.ends import with_signs
 from keyscope.policy.handed import CredentialKind, read_credential_kinds
 from keyscope.policy.rows import Names, read_operations
 from keyscope.policy.source import Document, Place, near
@@ -28,7 +29,7 @@ _BUILTIN = files("keyscope.policy") / "builtin"
 _OWN = "keyscope"
 _REQUIRED = ("policy", "title", "resource_types")
 _ROWS = ("operations", "mcp")
-_OPTIONAL = ("key_management", "collections", "presets", "cautions", "credential_kinds")
+_OPTIONAL = ("key_management", "collections", "ends", "presets", "cautions", "credential_kinds")
 
 
 class ResourceType(Struct, frozen=True):
@@ -65,6 +66,11 @@ class Policy(Struct, frozen=True, kw_only=True):
         """The resource types, in the order of the file."""
         return tuple(resource.name for resource in self.resource_types)
 
+    @property
+    def shows_ends(self) -> bool:
+        """Whether some call shows that an instance has ended to which keys can be bound."""
+        return any(operation.sign is not None for operation in self.operations)
+
     def table(self) -> Table:
         """The operations, compiled for look-up."""
         return Table(self.operations)
@@ -98,12 +104,16 @@ def parse(text: str, where: str, *, own: bool = False) -> Policy:
     rows = read_operations(top.get("operations"), names)
     tools = read_tools(top.get("mcp"), names)
     collections = read_collections(top.get("collections"), names)
+    placed = tuple(located(row, collections) for row in rows.operations)
     policy = Policy(
         name=_text(top.get("policy")),
         title=_text(top.get("title")),
         key_management=_key_management(top.get("key_management"), names),
         resource_types=types,
-        operations=(*(located(row, collections) for row in rows.operations), *tools),
+        operations=(
+            *with_signs(top.get("ends"), names, placed),
+            *tools,
+        ),
         undocumented=rows.undocumented | {tool.id for tool in tools},
         undocumented_members=rows.undocumented_members,
         whole_lists=rows.whole_lists,

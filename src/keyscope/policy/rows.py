@@ -16,8 +16,10 @@ TRANSPORTS = ("json", "sse", "longpoll", "multipart", "binary", "text", "zip", "
 
 REQUIRED = ("id", "call", "needs")
 OPTIONAL = (
-    "why", "body", "refers", "creates", "destroys", "lists", "credentials", "transport", "deprecated", "undocumented",
+    "why", "body", "refers", "creates", "destroys", "lists", "credentials", "caps", "transport", "deprecated",
+    "undocumented",
 )  # fmt: skip
+UNITS_MS = {"milliseconds": 1, "seconds": 1000, "minutes": 60_000}
 MEMBERS = (*REQUIRED, *OPTIONAL)
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,99}", re.ASCII)
 _CALL = re.compile(r"(\S+) (\S+)")
@@ -108,7 +110,8 @@ def _read(place: Place, names: Names) -> _Row:
         refers=tuple((path, resource) for path, resource, _ in refers),
         lists=_lists(parts.get("lists"), names),
         creates=_of_type(parts["creates"], names, "new id, like {devboxes: $.id}") if "creates" in parts else None,
-        credentials=_all(_path(item) for item in parts["credentials"].items()) if "credentials" in parts else (),
+        credentials=_all(read_path(item) for item in parts["credentials"].items()) if "credentials" in parts else (),
+        caps=_caps(parts["caps"]) if "caps" in parts else (),
         transport=_transport(parts["transport"]) if "transport" in parts else "json",
         deprecated=_flag(parts.get("deprecated")),
     )
@@ -185,7 +188,7 @@ def read_conditions(place: Place, names: Names) -> Iterator[tuple[BodyCondition,
     """A list of conditions, each with whether it says that its member is undocumented."""
     for item in place.items():
         parts = item.record(("when", "needs"), ("why", "undocumented"))
-        when = _path(parts["when"]) if "when" in parts else None
+        when = read_path(parts["when"]) if "when" in parts else None
         scope = names.scope(parts["needs"]) if "needs" in parts else None
         why, undocumented = _text(parts.get("why")), _flag(parts.get("undocumented"))
         if when and scope:
@@ -214,10 +217,24 @@ def _of_type(place: Place, names: Names, what: str) -> tuple[str, JsonPath] | No
     if len(members) != 1:
         place.fault(f"Write one resource type and where the reply holds the {what}.")
     for name, member in members.items():
-        path = _path(member)
+        path = read_path(member)
         if names.resource(member, name) and path:
             return name, path
     return None
+
+
+def _caps(place: Place) -> tuple[tuple[str, int], ...]:
+    """Query parameters and their units."""
+    found = []
+    for name, member in place.members().items():
+        unit = member.text()
+        if unit is not None and unit not in UNITS_MS:
+            member.fault(f"{unit!r} is not a unit{near(unit, UNITS_MS)}")
+        elif not _LITERAL.fullmatch(name) or set(name) & set("&=+"):
+            member.fault(f"{name!r} is not the name of a query parameter.")
+        elif unit is not None:
+            found.append((name, UNITS_MS[unit]))
+    return tuple(found)
 
 
 def _transport(place: Place) -> str:
@@ -228,7 +245,8 @@ def _transport(place: Place) -> str:
     return "json"
 
 
-def _path(place: Place) -> JsonPath | None:
+def read_path(place: Place) -> JsonPath | None:
+    """The path written here, or None after noting a fault."""
     text = place.text()
     return _try(place, JsonPath.parse, text) if text else None
 

@@ -18,7 +18,14 @@ from typing import TypeVar
 from keyscope.errors import StoreUnavailable
 from keyscope.model.key import Key, Lineage
 from keyscope.store.line import lineage
-from keyscope.store.query import ANY_DERIVED_REVOKED, DERIVED_REVOKED, FORMER_BY_DIGEST, KEY_BY_DIGEST, KEY_BY_ID
+from keyscope.store.query import (
+    ANY_DERIVED_REVOKED,
+    DERIVED_REVOKED,
+    FORMER_BY_DIGEST,
+    HAS_BOUND,
+    KEY_BY_DIGEST,
+    KEY_BY_ID,
+)
 from keyscope.store.rows import as_found_by, former_of, key_of
 from keyscope.store.trouble import TROUBLE, unavailable
 
@@ -90,6 +97,16 @@ class SqliteIndex:
             asked = ((key_id, link_id) for link_id in link_ids)
             found = (self._connection.execute(DERIVED_REVOKED, link).fetchone() for link in asked)
             return any(row is not None for row in found)
+        except TROUBLE as error:
+            raise unavailable(error) from error
+
+    def has_bound(self, account_id: str, devbox_id: str) -> bool:
+        """Whether any key is bound to the devbox and not revoked on its own. Sees every commit before the call."""
+        try:
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._start_anew(stamp)
+            return self._connection.execute(HAS_BOUND, (account_id, devbox_id)).fetchone() is not None
         except TROUBLE as error:
             raise unavailable(error) from error
 

@@ -32,6 +32,9 @@ class MemoryIndex:
     def derived_revoked(self, key_id: str, link_ids: Sequence[str]) -> bool:
         return self._store.read(lambda reader: reader.derived_revoked(key_id, link_ids))
 
+    def has_bound(self, account_id: str, devbox_id: str) -> bool:
+        return bool(self._store.read(lambda reader: reader.bound(account_id, devbox_id)))
+
     def stamp(self) -> object:
         return self._store.commits
 

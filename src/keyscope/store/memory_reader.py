@@ -123,6 +123,16 @@ class MemoryReader:
         found = [key for key in living if after_ms < (key.expires_at_ms or 0) <= until_ms]
         return sorted(found, key=lambda key: (key.expires_at_ms or 0, key.id))[:limit]
 
+    def bound(self, account_id: str, devbox_id: str) -> list[Key]:
+        own = (key for key in self._content.keys.values() if key.account_id == account_id)
+        found = [key for key in own if key.run is not None and key.run.devbox_id == devbox_id]
+        return sorted((key for key in found if key.revoked_at_ms is None), key=lambda key: key.id)
+
+    def lapsed(self, now_ms: int, limit: int) -> list[Key]:
+        leased = [(key.run.lease_until_ms, key) for key in self._content.keys.values() if key.run is not None]
+        found = [(until, key.id, key) for until, key in leased if until is not None and until <= now_ms]
+        return [key for _, _, key in sorted(found, key=lambda one: one[:2]) if key.revoked_at_ms is None][:limit]
+
     def dead_uses(self, key_id: str) -> DeadUses | None:
         return self._content.dead_uses.get(key_id)
 

@@ -2,6 +2,11 @@
 
 ``PRAGMA user_version`` is the number of the last step applied, and ``PRAGMA application_id`` says that the file is
 ours. Both are part of the step's transaction. Steps that were released are never edited: add another one.
+
+A step expands: it adds, and leaves what the version before reads and writes as it is. Such a step says so, by writing
+the number of the step that a program must know at least into ``meta`` as ``needs_step``; then nodes one version apart
+work on one database, and an older one also starts on it. A step that says nothing shuts older programs out. What is
+used no longer may be contracted, by a step that says nothing, in the version after the next.
 """
 
 from __future__ import annotations
@@ -47,11 +52,19 @@ def check_ours(connection: sqlite3.Connection, path: Path, known: int, applicati
     if _application(connection) != application:
         raise unusable(f"The file {path} is a SQLite database, but not Keyscope's. Name another file.")
     found = version(connection)
-    if found > known:
+    if found > known and _needed(connection, found) > known:
         raise unusable(
             f"The database {path} has schema version {found}; this Keyscope knows versions up to {known}."
             " Upgrade Keyscope, or restore a backup from before the database was upgraded."
         )
+
+
+def _needed(connection: sqlite3.Connection, found: int) -> int:
+    """The step that a program must know to use the file; the last one, unless the file says less."""
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone() is None:
+        return found
+    row = connection.execute("SELECT value FROM meta WHERE name = 'needs_step'").fetchone()
+    return int(row[0]) if row is not None and row[0].isdigit() else found
 
 
 def migrate(connection: sqlite3.Connection, scripts: Sequence[str], application: int = APPLICATION_ID) -> None:

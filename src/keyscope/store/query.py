@@ -51,6 +51,7 @@ DIGESTS_BELOW = f"{_BELOW}, {_TREE} {_DIGESTS} LIMIT ?"
 LIVING_CHILDREN = (
     "SELECT count(*) FROM keys WHERE parent_id = ? AND revoked_at_ms IS NULL"
     " AND (expires_at_ms IS NULL OR expires_at_ms > ?)"
+    " AND NOT EXISTS (SELECT 1 FROM runs WHERE key_id = id AND lease_until_ms <= ?)"
 )
 SELECTED = (
     f"{KEYS} WHERE account_id = :account_id AND revoked_at_ms IS NULL"
@@ -66,6 +67,10 @@ IDLE = (
 )
 _ENDS = "expires_at_ms > ? AND expires_at_ms <= ? AND revoked_at_ms IS NULL"
 EXPIRING = f"{KEYS} WHERE {_ENDS} ORDER BY expires_at_ms, id LIMIT ?"
+HAS_BOUND = "SELECT 1 FROM runs WHERE account_id = ? AND devbox_id = ? LIMIT 1"
+BOUND = f"{KEYS} JOIN runs ON id = key_id WHERE runs.account_id = ? AND devbox_id = ? ORDER BY id"
+LAPSED = f"{KEYS} JOIN runs ON id = key_id WHERE lease_until_ms <= ? ORDER BY lease_until_ms, id LIMIT ?"
+PUT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)"
 ANY_DERIVED_REVOKED = "SELECT 1 FROM revoked_derived LIMIT 1"
 DERIVED_REVOKED = "SELECT 1 FROM revoked_derived WHERE key_id = ? AND link_id = ?"
 
@@ -86,15 +91,17 @@ PUT_SESSION = (
 )
 
 _STOPPED = """
-WITH RECURSIVE stopped(stopped_id, state) AS (
+WITH RECURSIVE lapsed(key_id) AS (SELECT key_id FROM runs WHERE lease_until_ms <= :now_ms),
+stopped(stopped_id, state) AS (
     SELECT id, CASE WHEN revoked_at_ms IS NOT NULL THEN 'revoked'
-                    WHEN expires_at_ms <= :now_ms THEN 'expired'
+                    WHEN expires_at_ms <= :now_ms OR id IN lapsed THEN 'expired'
                     ELSE 'suspended' END
     FROM keys
-    WHERE revoked_at_ms IS NOT NULL OR expires_at_ms <= :now_ms OR suspended_at_ms IS NOT NULL
+    WHERE revoked_at_ms IS NOT NULL OR expires_at_ms <= :now_ms OR suspended_at_ms IS NOT NULL OR id IN lapsed
     UNION ALL
     SELECT id, state FROM stopped JOIN keys ON parent_id = stopped_id
     WHERE revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > :now_ms) AND suspended_at_ms IS NULL
+    AND id NOT IN lapsed
 )
 """
 

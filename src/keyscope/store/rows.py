@@ -20,6 +20,7 @@ from keyscope.errors import StoreUnavailable
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key
 from keyscope.model.restrictions import Restrictions
+from keyscope.model.run import Run
 from keyscope.model.scope import Level, Scope
 from keyscope.model.token import Kind
 
@@ -28,10 +29,14 @@ Row = tuple[Any, ...]
 _KINDS: dict[str, Kind] = {kind.value: kind for kind in Kind}
 _LEVELS = {level.word: level for level in Level}
 _CHECKSUM_BYTES = 4
-_FIELDS = 21
-_SHORTER = (13, 16, 20)
-"""Fields in records of the first schema, before keys could be rotated or derived from, of the second, before they could
-be observed or narrowed, and of the third, before they could be restricted. What they lack is None."""
+_LENGTHS = (13, 16, 20, 21, 22)
+"""How many fields records have had: in the first schema, before keys could be rotated or derived from, in the second,
+before they could be observed or narrowed, in the third, before they could be restricted, then before they could be
+bound to runs, and now. What is not there is None. A record is written as short as it can be, so that the version before
+reads all keys that have nothing new. One that is longer was written by a newer version, and nobody here may judge or
+change that key.
+"""
+_FORMER_FIELDS = 4
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -51,8 +56,25 @@ def record_of(key: Key) -> bytes:
     times = (key.created_at_ms, key.expires_at_ms, key.suspended_at_ms, key.revoked_at_ms)
     since_second = (key.revoked_reason, key.share, key.rotated_at_ms, key.resumed_at_ms)
     since_third = (key.observe_until_ms, _words(key.observe_within), key.narrowed_at_ms, _words(key.narrowed_from))
-    since_fourth = (key.restrictions.text if key.restrictions is not None else None,)
-    return _sealed((*what, *times, *since_second, *since_third, *since_fourth))
+    since_fourth = (key.restrictions.text if key.restrictions is not None else None, _of_run(key.run))
+    return _sealed(_shortened((*what, *times, *since_second, *since_third, *since_fourth)))
+
+
+def _shortened(fields: tuple[object, ...]) -> tuple[object, ...]:
+    """Without what is None at the end, as far as there were such records."""
+    used = max(number for number, field in enumerate(fields, start=1) if field is not None)
+    return fields[: next(length for length in _LENGTHS if length >= used)]
+
+
+def _of_run(run: Run | None) -> tuple[object, ...] | None:
+    return (run.devbox_id, run.lease_ms, run.lease_until_ms) if run is not None else None
+
+
+def _run_of(fields: list[Any] | None) -> Run | None:
+    if fields is None:
+        return None
+    devbox_id, lease_ms, lease_until_ms = fields
+    return Run(devbox_id=devbox_id, lease_ms=lease_ms, lease_until_ms=lease_until_ms)
 
 
 def _words(scopes: tuple[Scope, ...] | None) -> str | None:
@@ -60,13 +82,14 @@ def _words(scopes: tuple[Scope, ...] | None) -> str | None:
 
 
 def key_of(record: bytes) -> Key:
-    """The key. Raises StoreUnavailable if the record is damaged or of a kind that this version does not know."""
+    """The key. Raises StoreUnavailable if the record is damaged, or says what this version does not know."""
     fields = _opened(record)
-    if len(fields) in _SHORTER:
-        fields += [None] * (_FIELDS - len(fields))
+    if len(fields) not in _LENGTHS:
+        raise StoreUnavailable(f"the record of key {fields[1]} has {len(fields)} fields: a newer version wrote it")
+    fields += [None] * (_LENGTHS[-1] - len(fields))
     digest, key_id, account, kind, parent, name, hint, scopes, *rest = fields
     created, expires, suspended, revoked, reason, share, rotated, resumed, *more = rest
-    observed, within, narrowed, former, restrictions = more
+    observed, within, narrowed, former, restrictions, run = more
     if kind not in _KINDS:
         raise StoreUnavailable(f"key {key_id} is of the kind {kind!r}, which this version does not know")
     return Key(
@@ -91,7 +114,31 @@ def key_of(record: bytes) -> Key:
         narrowed_at_ms=narrowed,
         narrowed_from=scopes_of(former) if former is not None else None,
         restrictions=_restrictions(key_id, restrictions),
+        run=_run_of(run),
     )
+
+
+def key_or_stopped(record: bytes) -> Key:
+    """The key. One that says what this version does not know stands there as suspended: it may not be judged here.
+
+    Raises StoreUnavailable if the record is damaged.
+    """
+    try:
+        return key_of(record)
+    except StoreUnavailable:
+        digest, key_id, account, kind, parent, name, hint, *_ = _opened(record)
+        return Key(
+            id=key_id,
+            account_id=account,
+            kind=_KINDS.get(kind, Kind.RESTRICTED),
+            name=name,
+            digest=digest,
+            hint=hint,
+            scopes=(),
+            created_at_ms=0,
+            parent_id=parent,
+            suspended_at_ms=0,
+        )
 
 
 def _restrictions(key_id: str, text: str | None) -> Restrictions | None:
@@ -109,9 +156,11 @@ def former_record(former: Former) -> bytes:
 
 
 def former_of(record: bytes) -> Former:
-    """Raises StoreUnavailable if the record is damaged."""
-    digest, key_id, share, until_ms = _opened(record)
-    return Former(digest, key_id, share, until_ms)
+    """Raises StoreUnavailable if the record is damaged, or says more than this version knows."""
+    fields = _opened(record)
+    if len(fields) != _FORMER_FIELDS:
+        raise StoreUnavailable("the record of an earlier secret was written by a newer version")
+    return Former(*fields)
 
 
 def as_found_by(former: Former, key: Key) -> Key:
@@ -161,7 +210,7 @@ def event_of(row: Row) -> StoredEvent:
     number, kind, at_ms, account_id, key_id, chain, peer, request_id, changes = row
     try:
         event = Event(
-            kind=EventKind(kind),
+            kind=EventKind.known_or_newer(kind),
             at_ms=at_ms,
             account_id=account_id,
             key_id=key_id,

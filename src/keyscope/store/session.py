@@ -90,17 +90,21 @@ class SqlReader:
     def lineages(self) -> Iterator[Lineage]:
         parents: dict[str, Lineage] = {}
         for (record,) in self._connection.execute("SELECT record FROM records"):
-            yield self._with_ancestors(rows.key_of(record), parents)
+            yield self._with_ancestors(rows.key_or_stopped(record), parents)
 
     def _with_ancestors(self, key: Key, parents: dict[str, Lineage]) -> Lineage:
         if key.parent_id is None:
             return Lineage(key)
         if key.parent_id not in parents:
-            made = lineage(key, self.key)
+            made = lineage(key, self._key_or_stopped)
             if made.parent is not None:
                 parents[key.parent_id] = made.parent
             return made
         return Lineage(key, parents[key.parent_id])
+
+    def _key_or_stopped(self, key_id: str) -> Key | None:
+        row = self._one(sql.KEY_BY_ID, key_id)
+        return rows.key_or_stopped(row[0]) if row is not None else None
 
     def former_digests(self) -> Iterator[bytes]:
         return (digest for (digest,) in self._connection.execute("SELECT digest FROM former_secrets"))
@@ -118,7 +122,7 @@ class SqlReader:
         return [rows.former_of(record) for (record,) in found]
 
     def living_children(self, key_id: str, now_ms: int) -> int:
-        row = self._one(sql.LIVING_CHILDREN, key_id, now_ms)
+        row = self._one(sql.LIVING_CHILDREN, key_id, now_ms, now_ms)
         return row[0] if row is not None else 0
 
     def selected(self, account_id: str, selector: Selector) -> list[Key]:
@@ -132,6 +136,12 @@ class SqlReader:
     def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
         found = self._connection.execute(sql.EXPIRING, (after_ms, until_ms, NO_LIMIT if limit is None else limit))
         return [rows.key_of(record) for (record,) in found]
+
+    def bound(self, account_id: str, devbox_id: str) -> list[Key]:
+        return [rows.key_of(record) for (record,) in self._connection.execute(sql.BOUND, (account_id, devbox_id))]
+
+    def lapsed(self, now_ms: int, limit: int) -> list[Key]:
+        return [rows.key_of(record) for (record,) in self._connection.execute(sql.LAPSED, (now_ms, limit))]
 
     def dead_uses(self, key_id: str) -> DeadUses | None:
         row = self._one("SELECT uses, last_at_ms FROM dead_uses WHERE key_id = ?", key_id)
@@ -216,6 +226,7 @@ class SqlWriter(SqlReader):
             raise ValueError(f"the account of key {key.id} is not in the store")
         self._connection.execute("INSERT INTO records VALUES (?, ?)", (key.digest, rows.record_of(key)))
         self._connection.execute(sql.ADD_KEY, rows.key_row(key))
+        self._put_run(key)
 
     def replace_key(self, key: Key) -> None:
         old = self.key(key.id)
@@ -228,6 +239,15 @@ class SqlWriter(SqlReader):
         record = (key.digest, rows.record_of(key), old.digest)
         self._connection.execute("UPDATE records SET (digest, record) = (?, ?) WHERE digest = ?", record)
         self._connection.execute(sql.REPLACE_KEY, (*rows.key_row(key), key.id))
+        self._put_run(key)
+
+    def _put_run(self, key: Key) -> None:
+        if key.run is None:
+            return
+        if key.revoked_at_ms is not None:
+            self._connection.execute("DELETE FROM runs WHERE key_id = ?", (key.id,))
+        else:
+            self._connection.execute(sql.PUT_RUN, (key.id, key.account_id, key.run.devbox_id, key.run.lease_until_ms))
 
     def put_former(self, former: Former) -> None:
         if self.key(former.key_id) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from keyscope.api.replies.shape import Reply, kind_word
+from keyscope.api.replies.shape import Reply, RunView, kind_word, run_view
 from keyscope.model.key import NEVER_MS, Lineage
 
 
@@ -20,6 +20,7 @@ class Me(Reply):
     expires_at_ms: int | None
     parent_id: str | None
     derived_id: str | None
+    run: RunView | None
 
 
 class Explained(Reply):
@@ -104,4 +105,5 @@ def me_view(lineage: Lineage) -> dict[str, object]:
         "expires_at_ms": lineage.expires_at_ms if lineage.expires_at_ms < NEVER_MS else None,
         "parent_id": key.parent_id,
         "derived_id": lineage.derived[-1] if lineage.derived else None,
+        "run": run_view(key.run),
     }

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from keyscope.model.key import Key
+from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 
 Status = Literal["active", "expired", "suspended", "revoked"]
@@ -19,6 +20,20 @@ class Reply(BaseModel):
 class ScopeView(Reply):
     resource_type: str
     access_level: str
+
+
+class RunView(Reply):
+    """What a key is bound to, and dies with. ``lease_ms`` is how long a renewal lasts. Times are Unix milliseconds."""
+
+    devbox_id: str | None
+    lease_ms: int | None
+    lease_until_ms: int | None
+
+
+def run_view(run: Run | None) -> dict[str, object] | None:
+    if run is None:
+        return None
+    return {"devbox_id": run.devbox_id, "lease_ms": run.lease_ms, "lease_until_ms": run.lease_until_ms}
 
 
 def scope_views(scopes: tuple[Scope, ...]) -> list[dict[str, str]]:

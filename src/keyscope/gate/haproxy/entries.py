@@ -45,9 +45,12 @@ def name_of(digest: bytes) -> str:
 def is_judged_alone(lineage: Lineage, now_ms: int) -> bool:
     """Whether HAProxy can judge by the line: not what is dead, nor a key of which more is recorded or said.
 
-    Nor one that is restricted beyond its scopes, or whose id has no room in a line.
+    Nor one that is restricted beyond its scopes, or bound to a run, whose lease may be renewed; nor one whose id has no
+    room in a line.
     """
     if lineage.bounds or lineage.stopped or now_ms >= lineage.expires_at_ms or lineage.key.is_observed_at(now_ms):
+        return False
+    if lineage.is_bound:
         return False
     return len(lineage.key.id) == _KEY_ID and not any(key.is_narrowed_at(now_ms) for key in lineage.line)
 

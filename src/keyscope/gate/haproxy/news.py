@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from keyscope.authority.ports import Reader, StoredEvent
+from keyscope.errors import StoreUnavailable
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.entries import is_judged_alone, line, name_of
 from keyscope.model.event import EventKind
@@ -24,6 +25,7 @@ _OF_NO_MATTER = frozenset(
         EventKind.ACCOUNT_CREATED,
         EventKind.ACCOUNT_RULES_CHANGED,
         EventKind.KEY_DEAD_USED,
+        EventKind.KEY_RENEWED,  # HAProxy asks about every key with a lease
         EventKind.WEBHOOK_ADDED,
         EventKind.WEBHOOK_REMOVED,
         EventKind.DERIVED_KEY_REVOKED,  # HAProxy asks about every derived key
@@ -48,17 +50,27 @@ def news(reader: Reader, after: int, bits: Bits, now_ms: int) -> News:
     events = reader.changes(after=after, limit=_MOST_EVENTS)
     if not events:
         return News(after)
-    if len(events) == _MOST_EVENTS:
+    if len(events) == _MOST_EVENTS or any(_is_about_all(stored) for stored in events):
         return News(reader.last_number(), too_much=True)
     keys, asked = _minted(reader, events, bits, now_ms)
     asked |= _changed(reader, events)
     return News(events[-1].number, tuple(keys), tuple(sorted(asked)), len(asked) > MOST_ASKED)
 
 
+def _is_about_all(stored: StoredEvent) -> bool:
+    """Whether it may matter and names no key: a newer version wrote it, and it may be about any."""
+    return stored.event.key_id is None and stored.event.kind not in _OF_NO_MATTER
+
+
 def _minted(reader: Reader, events: Iterable[StoredEvent], bits: Bits, now_ms: int) -> tuple[list[str], set[str]]:
-    keys, asked = [], set()
+    keys: list[str] = []
+    asked: set[str] = set()
     for key_id in _ids(events, minted=True):
-        lineage = reader.lineage(key_id)
+        try:
+            lineage = reader.lineage(key_id)
+        except StoreUnavailable:  # a newer version wrote it: Keyscope is asked, and refuses to judge it here
+            asked.update(map(name_of, reader.digests_below(key_id, 1)))
+            continue
         if lineage is None:
             continue
         name = name_of(lineage.key.digest)

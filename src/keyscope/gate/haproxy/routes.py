@@ -3,8 +3,8 @@
 HAProxy shortens a path by writing ``*`` for every segment that is no literal word of any template. Such a segment can
 match only parameters, so one path stands for all that shorten to it, and the table itself is asked what that one needs:
 ties, and literals that win, come out as everywhere. Left out, and so sent to Keyscope, is every call that HAProxy
-cannot judge alone: one whose body counts, one that may last, one of Keyscope's own paths, and one whose parameter is a
-literal elsewhere.
+cannot judge alone: one whose body counts, one that may last, one that ends what keys may be bound to, one of Keyscope's
+own paths, and one whose parameter is a literal elsewhere.
 
 A path that is not canonical (wire/target.py) has a segment that is not shortened, so it is found in no row. A query is
 shortened to one more ``*``, if it holds nothing but visible ASCII, so a call has a row with one and a row without.
@@ -64,13 +64,18 @@ def _judged(table: Table) -> Iterator[tuple[str, str, Route]]:
             continue
         for method in table.methods(path):
             route = table.find(method, path)
-            if route is not None and not route.conditions and not _lasts(route):
+            if route is not None and not (route.conditions or _lasts(route) or _ends(route)):
                 yield method, path, route
 
 
 def _lasts(route: Route) -> bool:
     """Whether a call may go on for long. HAProxy looks at a request once; Keyscope ends it when its key does."""
     return any(operation.transport != "json" for operation in route.operations)
+
+
+def _ends(route: Route) -> bool:
+    """Whether its success ends something that keys may be bound to, which Keyscope then revokes."""
+    return any(operation.sign is not None and operation.sign.at is None for operation in route.operations)
 
 
 def _shortened(operation: Operation) -> str:

@@ -1,0 +1,114 @@
+"""Nodes one version apart on one database: the older one goes on, starts again, and never takes for granted, changes or
+loses what only the newer one knows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from keyscope.errors import StoreUnavailable
+from keyscope.model.event import EventKind
+from keyscope.model.scope import Scope
+from keyscope.store.rows import _LENGTHS, _opened, _sealed, key_of, record_of
+from tests.cli.run import keyscope
+from tests.engines import ENGINES
+from tests.haproxy.inside import Inside, until
+from tests.live import Live
+from tests.operate.newer import KIND, add_member, record, step_further
+from tests.recorder import Recorder
+from tests.store.samples import a_key
+
+CHANGES: tuple[tuple[str, dict[str, object]], ...] = (
+    ("/revoke", {}),
+    ("/suspend", {}),
+    ("/rotate", {}),
+    ("", {"name": "other"}),
+    ("", {"scopes": []}),
+)
+
+
+@pytest.fixture(params=ENGINES)
+def older(request: pytest.FixtureRequest, upstream: Recorder, new_directory: Callable[[], Path]) -> Iterator[Live]:
+    """This version, whose database the next one has begun to use meanwhile."""
+    options = ["--engine", request.param, "--engine-threads", "1"]
+    with Live(new_directory(), upstream=upstream.url, options=options) as live:
+        if request.param == "haproxy":
+            until(Inside(live).is_judging)
+        yield live
+
+
+def stored(live: Live, key_id: str) -> bytes:
+    with closing(sqlite3.connect(live.database)) as connection:
+        return record(connection, key_id)
+
+
+def copied(live: Live) -> bool:
+    """Whether the audit trail has the event that this version does not know."""
+    with closing(sqlite3.connect(f"{live.database}.audit")) as trail:
+        return trail.execute("SELECT 1 FROM entries WHERE kind = ?", (KIND,)).fetchone() is not None
+
+
+def check_apart(live: Live, plain: dict[str, str], glass: dict[str, str]) -> None:
+    """What one of them may be asked, and what nobody here may judge."""
+    for method, path in (("GET", "/v1/devboxes"), ("GET", "/keyscope/me")):
+        assert live.call(method, path, plain["key_secret"]).status_code == 200
+        refused = live.call(method, path, glass["key_secret"])
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    minted = live.mint("devboxes:read")
+    assert live.call("GET", "/v1/devboxes", minted["key_secret"]).status_code == 200
+    assert live.revoke(minted["id"]).status_code == 200
+    assert live.call("GET", "/v1/devboxes", minted["key_secret"]).status_code == 401
+
+
+def test_an_older_node_works_beside_a_newer_one_and_leaves_alone_what_it_does_not_know(older: Live) -> None:
+    plain, glass = older.mint("devboxes:read"), older.mint("devboxes:read")
+    step_further(older.database, says_so=True)
+    add_member(older.database, glass["id"])
+    before = stored(older, glass["id"])
+    check_apart(older, plain, glass)
+    for verb, body in CHANGES:
+        assert older.call("POST", f"/v1/restricted_keys/{glass['id']}{verb}", json=body).status_code == 503
+    until(lambda: copied(older))
+    assert older.call("GET", "/keyscope/readyz", "").status_code == 200
+    young = older.mint("devboxes:read")
+    add_member(older.database, young["id"], "key.minted")
+    check_apart(older, plain, young)
+    older.stop()
+    older.start()
+    check_apart(older, plain, glass)
+    assert stored(older, glass["id"]) == before
+
+
+def test_a_step_that_does_not_say_so_shuts_older_programs_out(new_directory: Callable[[], Path]) -> None:
+    with Live(new_directory()) as live:
+        pass
+    step_further(live.database, says_so=False)
+    done = keyscope("serve", "--database", f"sqlite:///{live.database}", cwd=live.directory)
+    assert (done.returncode, "schema version" in done.stderr) == (2, True)
+
+
+def test_a_key_that_has_nothing_new_is_written_as_the_versions_before_wrote_it() -> None:
+    first = a_key("key_1", "key_0")
+    observed = replace(first, observe_until_ms=9, narrowed_from=(Scope.parse("devboxes:write"),))
+    lengths = [len(_opened(record_of(key))) for key in (first, replace(first, resumed_at_ms=3), observed)]
+    assert lengths == [13, 16, 20]
+    assert [key_of(record_of(key)) for key in (first, observed)] == [first, observed]
+    with pytest.raises(StoreUnavailable, match="newer version"):
+        key_of(longer(record_of(observed)))
+
+
+def longer(sealed: bytes) -> bytes:
+    fields = _opened(sealed)
+    return _sealed((*fields, *[None] * (_LENGTHS[-1] - len(fields)), "more"))
+
+
+def test_a_kind_of_event_that_is_not_known_is_kept_as_it_is_and_equal_to_none() -> None:
+    newer = EventKind.known_or_newer(KIND)
+    assert (newer.value, str(newer), newer == KIND) == (KIND, KIND, True)
+    assert newer not in list(EventKind)
+    assert EventKind.known_or_newer("key.minted") is EventKind.KEY_MINTED
