@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
-from tests.live import free_port
-from tests.store.outside import NOBODY, as_nobody
 
 from keyscope.store.postgres.store import PostgresStore
+from tests.live import free_port
+from tests.store.outside import NOBODY, as_nobody
 
 _QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "shared_buffers": "32MB"}
 """What is killed here are processes, and the system keeps what those have written."""
@@ -53,7 +53,11 @@ class Server:
         self._run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync", "-U", "postgres")
 
     def start(self, **settings: str) -> None:
-        listen = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": str(self.directory)}
+        listen = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.directory),
+        }
         options = " ".join(f"-c {name}={value}" for name, value in {**_QUICK, **listen, **settings}.items())
         self._run("pg_ctl", "-w", "-o", options, "-l", str(self.directory / "log"), "start")
 

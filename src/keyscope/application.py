@@ -100,7 +100,7 @@ class Application:
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
         self.feed = Feed(store, self.index, clock)
-        self.webhooks = kept_for(settings.database, entropy)
+        self.webhooks = kept_for(settings.beside, entropy)
         outbox, sealer = self.webhooks.outbox, self.webhooks.sealer
         self.deliverer = Deliverer(
             Making(store, outbox, clock, int(settings.webhook_expiring_s * 1000)),

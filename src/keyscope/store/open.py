@@ -12,19 +12,16 @@ from keyscope.store.sqlite import SqliteStore
 from keyscope.store.trouble import unusable
 
 SQLITE = "sqlite:///"
-NODE = "node"
-"""What the local files of a node are named after, in its directory of state."""
-
 FORMS = (
     "Write sqlite:///keyscope.db (a relative path), sqlite:////var/lib/keyscope.db (an absolute one),"
     " postgresql://USER@HOST:5432/DATABASE or memory://."
 )
 
 
-def open_store(url: str, state: Path | None = None) -> Store:
+def open_store(url: str, beside: Path | None = None) -> Store:
     """The store at a URL. It is created if there is none, and brought to the current schema.
 
-    ``state`` is where this node remembers a PostgreSQL database; SQLite is remembered beside its file.
+    A node remembers its PostgreSQL database in a file named after ``beside``. SQLite is remembered beside its own file.
 
     Raises ConfigurationError, with a sentence that says what is wrong and how to mend it.
     """
@@ -33,20 +30,20 @@ def open_store(url: str, state: Path | None = None) -> Store:
     if url.startswith(SQLITE):
         return SqliteStore.open(sqlite_path(url))
     if is_postgres(url):
-        return PostgresStore.open(url, state)
+        return PostgresStore.open(url, beside)
     raise unusable(f"The database URL has no form that Keyscope knows. {FORMS}")
 
 
-def shown(url: str) -> str:
-    """The URL for people and logs: without a password."""
+def without_password(url: str) -> str:
+    """The URL for people and logs."""
     return parse(url).shown if is_postgres(url) else url
 
 
-def files_beside(url: str, state: Path) -> Path | None:
-    """The path after which a database's local files are named (its trail is ``PATH.audit``); None for memory://."""
+def files_beside(url: str, replica: Path) -> Path | None:
+    """The path after which local files are named (the trail is ``PATH.audit``); None for memory://, which has none."""
     if url == "memory://":
         return None
-    return state / NODE if is_postgres(url) else sqlite_path(url)
+    return replica if is_postgres(url) else sqlite_path(url)
 
 
 def sqlite_path(url: str) -> Path:

@@ -70,7 +70,10 @@ EXPIRING = f"{KEYS} WHERE {_ENDS} ORDER BY expires_at_ms, id LIMIT ?"
 HAS_BOUND = "SELECT 1 FROM runs WHERE account_id = ? AND devbox_id = ? LIMIT 1"
 BOUND = f"{KEYS} JOIN runs ON id = key_id WHERE runs.account_id = ? AND devbox_id = ? ORDER BY id"
 LAPSED = f"{KEYS} JOIN runs ON id = key_id WHERE lease_until_ms <= ? ORDER BY lease_until_ms, id LIMIT ?"
-PUT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)"
+PUT_RUN = (
+    "INSERT INTO runs VALUES (?, ?, ?, ?) ON CONFLICT (key_id) DO UPDATE SET (account_id, devbox_id, lease_until_ms) ="
+    " (excluded.account_id, excluded.devbox_id, excluded.lease_until_ms)"
+)
 ANY_DERIVED_REVOKED = "SELECT 1 FROM revoked_derived LIMIT 1"
 DERIVED_REVOKED = "SELECT 1 FROM revoked_derived WHERE key_id = ? AND link_id = ?"
 
@@ -94,14 +97,15 @@ _STOPPED = """
 WITH RECURSIVE lapsed(key_id) AS (SELECT key_id FROM runs WHERE lease_until_ms <= :now_ms),
 stopped(stopped_id, state) AS (
     SELECT id, CASE WHEN revoked_at_ms IS NOT NULL THEN 'revoked'
-                    WHEN expires_at_ms <= :now_ms OR id IN lapsed THEN 'expired'
+                    WHEN expires_at_ms <= :now_ms OR id IN (SELECT key_id FROM lapsed) THEN 'expired'
                     ELSE 'suspended' END
     FROM keys
-    WHERE revoked_at_ms IS NOT NULL OR expires_at_ms <= :now_ms OR suspended_at_ms IS NOT NULL OR id IN lapsed
+    WHERE revoked_at_ms IS NOT NULL OR expires_at_ms <= :now_ms OR suspended_at_ms IS NOT NULL
+    OR id IN (SELECT key_id FROM lapsed)
     UNION ALL
     SELECT id, state FROM stopped JOIN keys ON parent_id = stopped_id
     WHERE revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > :now_ms) AND suspended_at_ms IS NULL
-    AND id NOT IN lapsed
+    AND id NOT IN (SELECT key_id FROM lapsed)
 )
 """
 

@@ -28,7 +28,6 @@ from keyscope.store import query as sql
 from keyscope.store import rows
 from keyscope.store.line import check_parent, lineage
 
-
 NO_LIMIT = 1 << 62
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict
 
-from keyscope.errors import ConfigurationError
 from keyscope.store.trouble import unusable
 
 SCHEMES = ("postgresql://", "postgres://")
 _FORM = (
-    "Write postgresql://USER@HOST:5432/DATABASE, several hosts with commas between. Signs like : / @ ? # % in a password"
-    " are written as %3A %2F %40 %3F %23 %25; better, leave it out and set PGPASSWORD or PGPASSFILE."
+    "Write postgresql://USER@HOST:5432/DATABASE, several hosts with commas between. Signs like : / @ ? # % in a"
+    " password are written as %3A %2F %40 %3F %23 %25; better, leave it out and set PGPASSWORD or PGPASSFILE."
 )
 _DEFAULTS = {
     "connect_timeout": "5",
@@ -25,6 +26,9 @@ _DEFAULTS = {
 }
 """What the URL does not say. Of several hosts the one is taken that can be written to: the primary, after a failover
 too. The times let a network that swallows packets be noticed within about ten seconds."""
+
+
+_PORTS = re.compile(r"[0-9,]*")
 
 
 class Address(Struct, frozen=True):
@@ -48,12 +52,10 @@ def is_postgres(url: str) -> bool:
 
 def parse(url: str) -> Address:
     """Raises ConfigurationError. No word of the URL is repeated in it: where it does not parse, any may be a secret."""
-    try:
-        given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-    except psycopg.Error:
-        raise _malformed() from None
-    if not all(port.isascii() and port.isdigit() for port in given.get("port", "5432").split(",") if port):
-        raise _malformed()
+    given = _parameters(url)
+    if given is None or not _PORTS.fullmatch(given.get("port", "")):
+        # Outside of any except clause: what libpq says of it must not hang on to this error.
+        raise unusable(f"The address of the PostgreSQL database cannot be read. {_FORM}")
     return Address({**_DEFAULTS, **given}, f"postgresql://{_hosts(given)}/{given.get('dbname', '')}")
 
 
@@ -64,5 +66,8 @@ def _hosts(given: dict[str, str]) -> str:
     return ",".join(f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False))
 
 
-def _malformed() -> ConfigurationError:
-    return unusable(f"The address of the PostgreSQL database cannot be read. {_FORM}")
+def _parameters(url: str) -> dict[str, str] | None:
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.Error:
+        return None

@@ -1,6 +1,7 @@
 """Group commit on PostgreSQL: what waits runs in one transaction, each piece of work in a savepoint of its own.
 
-The row of numbers is locked first. So writes of all nodes come one after the other, and numbers in the order of commits.
+The row of numbers is locked first. So the writes of all nodes come one after the other, and numbers in the order of
+commits.
 """
 
 from __future__ import annotations

@@ -32,6 +32,11 @@ class PostgresIndex:
         self._check_open()
         return self._pool.read(lambda reader: reader.derived_revoked(key_id, link_ids))
 
+    def has_bound(self, account_id: str, devbox_id: str) -> bool:
+        """Whether keys are bound to the run of this devbox, and not revoked. As fresh as ``find``."""
+        self._check_open()
+        return self._pool.read(lambda reader: bool(reader.bound(account_id, devbox_id)))
+
     def stamp(self) -> object:
         """Something that differs after every commit by anybody."""
         self._check_open()

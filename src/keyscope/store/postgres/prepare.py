@@ -1,12 +1,10 @@
 """From an address to a database that may be used: there, ours, current, and the one that this node knew.
 
-Everything that is wrong is a ConfigurationError with a sentence that says how to mend it. A database that was emptied is
-an error, never a fresh start.
+Everything that is wrong is a ConfigurationError with a sentence that says how to mend it. A database that was emptied
+is an error, never a fresh start.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from keyscope.store.marker import Mark, Marker
 from keyscope.store.postgres import migrate
@@ -32,16 +30,13 @@ def prepare(address: Address, marker: Marker | None) -> str:
 
 
 def _remembered(marker: Marker) -> Mark | None:
-    make_directory(marker.path.parent)
-    return marker.read()
-
-
-def make_directory(state: Path) -> None:
-    """The directory of a node's own files. Raises ConfigurationError if it cannot be had."""
+    folder = marker.path.parent
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise unusable(f"The directory {state} cannot be made: {error.strerror}. Name another with --state.") from None
+        sentence = f"The directory {folder} cannot be made: {error.strerror}. Name another file with --replica."
+        raise unusable(sentence) from None
+    return marker.read()
 
 
 def _mark_of(link: Link, address: Address) -> Mark:

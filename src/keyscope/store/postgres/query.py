@@ -31,7 +31,7 @@ WITH RECURSIVE line(digest, parent_id, depth) AS (
     WHERE depth <= {MOST_ANCESTORS}
 )
 SELECT record FROM line JOIN records USING (digest) ORDER BY depth
-"""
+"""  # noqa: S608  (a number of ours)
 """A key and its ancestors, nearest first, one more than there may be."""
 
 ADDABLE = """

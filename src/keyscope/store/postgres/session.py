@@ -1,4 +1,4 @@
-"""What a use case may do inside one transaction, where PostgreSQL does it in another way than SQLite (store/session.py).
+"""What a use case may do inside one transaction, where PostgreSQL does it otherwise than SQLite (store/session.py).
 
 All statements of a transaction go through one pipeline: what asks nothing is sent and not waited for.
 """
@@ -88,7 +88,7 @@ class PostgresReader(SqlReader):
     def lineages(self) -> Iterator[Lineage]:
         parents: dict[str, Lineage] = {}
         for (record,) in self._connection.walk("SELECT record FROM records"):
-            yield self._with_ancestors(rows.key_of(record), parents)
+            yield self._with_ancestors(rows.key_or_stopped(record), parents)
 
     def former_digests(self) -> Iterator[bytes]:
         return (digest for (digest,) in self._connection.walk("SELECT digest FROM former_secrets"))
@@ -149,6 +149,7 @@ class PostgresWriter(PostgresReader, SqlWriter):
         self._connection.execute(pg.ADD_RECORD, (key.digest, rows.record_of(key)))
         self._connection.execute(sql.ADD_KEY, rows.key_row(key))
         self._connection.execute(pg.COUNT_KEY, (key.account_id, key.kind.value))
+        self._put_run(key)
         self._keep(key)
 
     def replace_key(self, key: Key) -> None:

@@ -39,13 +39,13 @@ class PostgresStore:
         self._batches = Batches(self._commit, LOCK_TIMEOUT_S)
 
     @classmethod
-    def open(cls, url: str, state: Path | None = None) -> PostgresStore:
+    def open(cls, url: str, beside: Path | None = None) -> PostgresStore:
         """Open, creating and migrating as needed. Raises ConfigurationError if the database cannot be used.
 
-        ``state`` is the directory in which this node remembers the database, to notice when it was emptied or replaced.
+        With ``beside`` this node remembers the database in a file named after it, to notice when another one is there.
         """
         address = parse(url)
-        marker = Marker(state / "record") if state is not None else None
+        marker = Marker(beside) if beside is not None else None
         return cls(address, prepare(address, marker), marker)
 
     def read(self, work: Callable[[Reader], T]) -> T:

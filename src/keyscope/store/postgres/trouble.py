@@ -16,16 +16,12 @@ from keyscope.store.postgres.address import Address
 from keyscope.store.trouble import unusable
 
 _SENTENCES: tuple[tuple[type[psycopg.Error], str], ...] = (
-    (pg.InvalidPassword, "It refuses the password. Set PGPASSWORD or PGPASSFILE."),
-    (pg.InvalidAuthorizationSpecification, "It does not let this user in. See to pg_hba.conf and to the user's name."),
-    (pg.InvalidCatalogName, "There is no such database there. Make it: createdb, with the user as its owner."),
-    (pg.TooManyConnections, "It has too many connections already. Raise max_connections, or end some."),
     (pg.InsufficientPrivilege, "This user may not do what Keyscope needs. Make it the owner of the database."),
     (pg.ReadOnlySqlTransaction, "It is read-only, as a standby is. Name the primary, or all hosts."),
     (pg.LockNotAvailable, "Another program holds a lock on it. End that program, then start again."),
     (pg.QueryCanceled, "It did not answer in time. See to its load, then start again."),
 )
-_UNREACHABLE = "It cannot be reached. See that it runs and lets this machine in."
+_UNREACHABLE = "There is no connection. See that it runs, that this user may use it (PGPASSWORD), and that it is there."
 _DAMAGED = "It may be damaged: restore it from a backup."
 
 

@@ -1,4 +1,4 @@
--- The first schema: what migrations 1 to 8 of SQLite add up to. Times are Unix milliseconds. Ids and names are compared
+-- The first schema: what the migrations of SQLite up to that of runs add up to. Times are Unix milliseconds. Ids and names are compared
 -- byte by byte (COLLATE "C"), so every server sorts and folds them alike.
 --
 -- Foreign keys are left out: whoever writes holds the row of numbers, so what was checked before a change is true when
@@ -144,6 +144,17 @@ CREATE TABLE sessions (
 
 CREATE INDEX sessions_by_key ON sessions (key_id, opened_at_ms);
 CREATE INDEX sessions_by_end ON sessions (ends_at_ms);
+
+-- Keys that are bound to a run, as long as they are not revoked.
+CREATE TABLE runs (
+    key_id TEXT COLLATE "C" PRIMARY KEY,
+    account_id TEXT COLLATE "C" NOT NULL,
+    devbox_id TEXT COLLATE "C",
+    lease_until_ms BIGINT
+);
+
+CREATE INDEX runs_by_devbox ON runs (account_id, devbox_id) WHERE devbox_id IS NOT NULL;
+CREATE INDEX runs_by_lease ON runs (lease_until_ms) WHERE lease_until_ms IS NOT NULL;
 
 -- SQLite's name for what PostgreSQL calls strpos, so that both take the same lists (store/query.py).
 CREATE FUNCTION instr(whole TEXT, part TEXT) RETURNS INTEGER
