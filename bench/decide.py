@@ -24,9 +24,10 @@ from bench.measure import Measure, each_us, interleaved, medians
 from bench.report import Row, at_least, at_most, known
 from keyscope.authority.ports import Account, Index, Writer
 from keyscope.authority.verify import Verifier
-from keyscope.gate.sight import SEES_BODY
+from keyscope.gate.sight import Sight
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow
+from keyscope.model.facts import BodySeen
 from keyscope.model.key import Key
 from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Level, Scope
@@ -103,12 +104,12 @@ def _rows(us: dict[str, float], count: int) -> list[Row]:
 @contextlib.contextmanager
 def restricted_us(calls: int) -> Iterator[Measure]:
     """Microseconds of a decision about a key with five restrictions."""
-    secret = format_token(Kind.RESTRICTED, b"r" * SECRET_BYTES)
+    secret, sight = format_token(Kind.RESTRICTED, b"r" * SECRET_BYTES), Sight(body=BodySeen.LATER, knows_peer=True)
     with tempfile.TemporaryDirectory() as name, _one_key(Path(name), secret) as index:
         decide = Verifier(index, load_policy("runloop").table(), SystemClock(), set()).decide
 
         def allowed(token: bytes) -> object:
-            return decide(token, "GET", PATH, SEES_BODY, "10.1.2.3")
+            return decide(token, "GET", PATH, sight, "10.1.2.3")
 
         token = secret.reveal().encode()
         assert isinstance(allowed(token), Allow)

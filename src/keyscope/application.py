@@ -37,12 +37,14 @@ from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.runs import RunWatch
 from keyscope.gate.shared import SharedCounts
+from keyscope.gate.sight import Sight
 from keyscope.gate.timed import timed
 from keyscope.gate.traces import Traces
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
 from keyscope.gate.websocket import WebSocketGate
 from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
+from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
 from keyscope.webhooks.delivering import Deliverer
@@ -52,6 +54,7 @@ from keyscope.webhooks.managing import Webhooks
 from keyscope.webhooks.opening import kept_for
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, last_one, refuse_websocket, send_answer
 from keyscope.wire.call import Call, read_call
+from keyscope.wire.forwarded import Proxies
 from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer, answer
 
@@ -87,6 +90,9 @@ class Application:
         barred: set[str] = set()
         self.index = store.open_index()
         self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
+        proxies = settings.trusted_proxies
+        self._proxies = Proxies(proxies) if proxies is not None else None
+        sight = Sight(body=BodySeen.LATER, knows_peer=proxies is not None)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
@@ -96,6 +102,7 @@ class Application:
             self._meter,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
+            sight=sight,
             runs=RunWatch(self.index, self.runs),
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
@@ -114,6 +121,8 @@ class Application:
         limits = settings.limits
         desk = Desk(
             verifier=self.verifier,
+            sight=sight,
+            knows_callers=proxies is not None,
             minting=Minting(store, clock, entropy, limits),
             lifecycle=Lifecycle(store, clock, barred, limits),
             tightening=Tightening(store, clock, limits),
@@ -171,7 +180,7 @@ class Application:
             await send_answer(talk.send, refused(error))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = read_call(scope, self._settings.max_header_bytes)
+        call = read_call(scope, self._settings.max_header_bytes, self._proxies)
         if is_own(call.path):
             scope["keyscope.call"] = call
             await self._manage(call, scope, receive, send)
@@ -185,7 +194,7 @@ class Application:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            call = read_call(scope, self._settings.max_header_bytes)
+            call = read_call(scope, self._settings.max_header_bytes, self._proxies)
             if is_own(call.path):
                 raise NotFound("a WebSocket to a path of ours")
             await self._websockets(scope, call, receive, send)

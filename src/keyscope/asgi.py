@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from ipaddress import ip_network
 from pathlib import Path
 
 from keyscope.authority.ports import Store
@@ -21,6 +22,7 @@ from keyscope.recorded import recording_of
 from keyscope.store.open import SQLITE, open_store, sqlite_path
 from keyscope.store.postgres.address import is_postgres
 from keyscope.system import SystemClock
+from keyscope.wire.forwarded import Proxies
 
 __all__ = ["CALLER", "Caller", "KeyscopeMiddleware"]
 
@@ -36,6 +38,9 @@ class KeyscopeMiddleware(Middleware):
 
     With a database, what is judged goes into its audit trail, unless ``audit`` is false.
 
+    ``trusted_proxies`` are the addresses or networks of the proxies in front, empty if there are none; without it keys
+    that may be used only from certain addresses are refused.
+
     ``exempt`` are paths that need no key, each exactly as it is called. The application finds a Caller in
     ``scope["keyscope"]`` (None on an exempt path), and no Authorization header.
     """
@@ -49,24 +54,42 @@ class KeyscopeMiddleware(Middleware):
         verifier: AsyncVerifier | None = None,
         exempt: Iterable[str] = (),
         audit: bool = True,
+        trusted_proxies: Iterable[str] | None = None,
         max_header_bytes: int = 16384,
         max_body_bytes: int = 1 << 20,
         body_timeout_s: float = 30.0,
     ) -> None:
         """Raises ConfigurationError. ``max_body_bytes`` and ``body_timeout_s`` bound only bodies that are judged."""
+        proxies = _proxies(trusted_proxies) if trusted_proxies is not None else None
         super().__init__(
             app,
-            _judge(database, policy, verifier, audit),
+            _judge(database, policy, verifier, audit, knows_peer=proxies is not None),
             exempt=exempt,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
             body_timeout_s=body_timeout_s,
+            proxies=proxies,
         )
 
 
-def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVerifier | None, audit: bool) -> Judge:
+def _proxies(given: Iterable[str]) -> Proxies:
+    try:
+        return Proxies(tuple(map(ip_network, given)))
+    except ValueError as error:
+        fault = Fault("trusted_proxies", f"give addresses or networks, like 10.0.0.0/8 ({error})")
+        raise ConfigurationError("middleware", [fault]) from None
+
+
+def _judge(
+    database: str | None,
+    policy: PolicySource | None,
+    verifier: AsyncVerifier | None,
+    audit: bool,
+    *,
+    knows_peer: bool,
+) -> Judge:
     if verifier is not None and database is None and policy is None:
-        return RemoteJudge(verifier)
+        return RemoteJudge(verifier, knows_peer=knows_peer)
     if verifier is not None or database is None or policy is None:
         message = "give either database and policy, or verifier, whose server has the policy"
         raise ConfigurationError("middleware", [Fault("KeyscopeMiddleware", message)])
@@ -78,7 +101,9 @@ def _judge(database: str | None, policy: PolicySource | None, verifier: AsyncVer
     def record(store: Store) -> Recording:
         return recording_of(_beside(database), store, clock, is_server=False)
 
-    return EmbeddedJudge(lambda: _existing(database), lambda: _table(known), clock, record if audit else None)
+    return EmbeddedJudge(
+        lambda: _existing(database), lambda: _table(known), clock, record if audit else None, knows_peer=knows_peer
+    )
 
 
 def _table(source: Policy | Callable[[], Policy]) -> Table:

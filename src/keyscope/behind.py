@@ -121,6 +121,14 @@ def _engine(
         server_s=settings.upstream_timeout_s,
         threads=settings.engine_threads,
     )
-    has_key = settings.upstream_key is not None
-    table, stop_s = policy.table(), settings.stop_s
-    return Engine(place, bounds, store, SystemClock(), table, recording, first_uses, has_key=has_key, stop_s=stop_s)
+    return Engine(
+        place,
+        bounds,
+        store,
+        SystemClock(),
+        policy.table(),
+        recording,
+        first_uses,
+        upstream_key=settings.upstream_key,
+        stop_s=settings.stop_s,
+    )

@@ -18,6 +18,7 @@ from keyscope.policy.document import Policy
 from keyscope.settings import Settings
 from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.call import read_call
+from keyscope.wire.forwarded import Proxies
 from keyscope.wire.problem import answer
 from keyscope.wire.rpc import rpc_answer
 
@@ -42,6 +43,8 @@ class McpApplication:
         if upstream is None:
             raise ValueError("the MCP gate stands in front of something")
         self._settings = settings
+        proxies = settings.trusted_proxies
+        self._proxies = Proxies(proxies) if proxies is not None else None
         self._store = store
         self._recording = recording
         self.index = store.open_index()
@@ -65,7 +68,7 @@ class McpApplication:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         talk = Conversation(scope, receive, send)
         try:
-            call = read_call(scope, self._settings.max_header_bytes)
+            call = read_call(scope, self._settings.max_header_bytes, self._proxies)
             await self._gate(scope, call, talk.receive, talk.send)
         except Exception as error:
             if talk.started:

@@ -1,7 +1,8 @@
 """The settings of ``keyscope serve``: one table, from which the command's options, the environment and the docs come.
 
 Every setting is an option and an environment variable ``KEYSCOPE_<NAME>``; the secrets are environment variables only,
-because a command line is visible to every user of a machine. All faults are reported at once.
+because a command line is visible to every user of a machine. Each variable may also name a file that holds the value,
+``KEYSCOPE_<NAME>_FILE``: service managers and container platforms hand secrets over so. All faults are told at once.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ PREFIX = "KEYSCOPE_"
 FOR_COMMANDS = (f"{PREFIX}URL", f"{PREFIX}API_KEY")
 """What the commands that talk to a server read. They stand in the same environment and are no misspelt settings."""
 
+_MOST_IN_A_FILE = 8192
+"""Characters."""
+
 GITHUB_URL = "https://api.github.com/meta/public_keys/secret_scanning"
 GITHUB_KEYS = "--leaks-github-keys"
 
@@ -59,6 +63,11 @@ class Setting(Struct, frozen=True):
     def variable(self) -> str:
         return PREFIX + self.name.upper()
 
+    @property
+    def file_variable(self) -> str:
+        """The variable that names a file with the value."""
+        return f"{self.variable}_FILE"
+
 
 class Address(Struct, frozen=True):
     """Where to listen."""
@@ -84,6 +93,7 @@ class Settings(Struct, frozen=True):
     workers: int
     forward_auth_peers: tuple[Network, ...]
     metrics_peers: tuple[Network, ...]
+    trusted_proxies: tuple[Network, ...] | None
     otlp_endpoint: str | None
     webhook_targets: str
     webhook_wait_s: float
@@ -238,6 +248,13 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise ValueError(f"use addresses or networks with commas between, like 127.0.0.0/8,::1 ({error})") from None
 
 
+def _proxies(text: str) -> tuple[Network, ...] | None:
+    """Those in front of the server; empty for nobody, None if that is not said."""
+    if text == "none":
+        return ()
+    return _networks(text) or None
+
+
 def _upstream_key(text: str) -> Secret | None:
     if text and not (text.isascii() and text.isprintable() and " " not in text):
         raise ValueError("it has a space or a character that no header can carry; copy the key again")
@@ -276,6 +293,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("workers", "1", _whole(1, 64), "Server processes."),
     Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
     Setting("metrics_peers", "127.0.0.0/8,::1", _networks, "Peers that read the metrics without a key."),
+    Setting(
+        "trusted_proxies",
+        "",
+        _proxies,
+        "Proxies in front, whose X-Forwarded-For names the caller; none if there are none. Keys with cidrs need it.",
+    ),
     Setting("otlp_endpoint", "", _origin, "OpenTelemetry collector for traces, like http://127.0.0.1:4318."),
     Setting("webhook_targets", PUBLIC, _one_of(PUBLIC, PRIVATE), "Where webhooks may go: public addresses, or all."),
     Setting("webhook_wait_s", "5", _seconds(0.05, 3600), "Wait after a webhook's first try, then ever longer."),
@@ -332,14 +355,13 @@ def parse_settings(given: Mapping[str, str | None], environment: Mapping[str, st
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for setting in SETTINGS:
-        option = given.get(setting.name)
-        text = option if option is not None else environment.get(setting.variable, setting.default)
-        source = setting.option if option is not None else setting.variable
+        text, source = "", setting.variable
         try:
+            text, source = _given_to(setting, given, environment)
             values[setting.name] = setting.parse(text)
         except ValueError as error:
-            shown = "" if setting.secret else f" {text!r}:"
-            faults.append(Fault(source, f"{shown} {error}".strip()))
+            is_shown = text and not setting.secret and source in (setting.option, setting.variable)
+            faults.append(Fault(source, f"{f' {text!r}:' if is_shown else ''} {error}".strip()))
     faults += _misspelt(environment)
     faults += _together(values)
     if faults:
@@ -347,9 +369,35 @@ def parse_settings(given: Mapping[str, str | None], environment: Mapping[str, st
     return Settings(**values)
 
 
+def _given_to(setting: Setting, given: Mapping[str, str | None], environment: Mapping[str, str]) -> tuple[str, str]:
+    """The text of a setting and where it is from. Raises ValueError for one whose file cannot be read."""
+    option = given.get(setting.name)
+    if option is not None:
+        return option, setting.option
+    file = environment.get(setting.file_variable)
+    if file is None:
+        return environment.get(setting.variable, setting.default), setting.variable
+    if setting.variable in environment:
+        raise ValueError(f"{setting.file_variable} is set as well; keep one of the two")
+    return _content(file, setting.file_variable), setting.file_variable
+
+
+def _content(file: str, variable: str) -> str:
+    """What a file holds, without the end of its line."""
+    try:
+        with open(file, encoding="utf-8") as content:
+            text = content.read(_MOST_IN_A_FILE + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ValueError(f"{variable} names {file}, which cannot be read: {why}") from None
+    if len(text) > _MOST_IN_A_FILE:
+        raise ValueError(f"{variable} names {file}, which is larger than any setting")
+    return text.rstrip("\r\n")
+
+
 def _misspelt(environment: Mapping[str, str]) -> list[Fault]:
     """Variables that look like a setting and are none. Others (a container platform sets some) are left alone."""
-    known = [setting.variable for setting in SETTINGS]
+    known = [name for setting in SETTINGS for name in (setting.variable, setting.file_variable)]
     faults = []
     for name in environment:
         near = get_close_matches(name, known, n=1, cutoff=0.85)

@@ -75,7 +75,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_tests_and_files_exist(page: Path) -> None:
-    for named, test in re.findall(r"`((?:tests|src|scripts|docs|bench)/[\w./-]+\.\w+)(?:::(\w+))?`", page.read_text()):
+    for named, test in re.findall(
+        r"`((?:tests|src|scripts|docs|bench|deploy)/[\w./-]+\.\w+)(?:::(\w+))?`", page.read_text()
+    ):
         assert (ROOT / named).exists(), named
         assert f"def {test}(" in (ROOT / named).read_text() or not test, f"{named} has no {test}"
 

@@ -244,3 +244,11 @@ def test_a_backup_under_load_is_whole_and_has_all_that_was_answered_before_it(
         with closing(sqlite3.connect(target)) as connection:
             held = {key_id for (key_id,) in connection.execute("SELECT id FROM keys")}
         assert set(before) <= held
+
+
+def test_a_first_key_that_was_made_beforehand_is_the_first_key(new_directory: Callable[[], Path]) -> None:
+    first = made("first-key").strip()
+    assert first != made("first-key").strip()
+    with Live(new_directory(), environment={"KEYSCOPE_BOOTSTRAP_KEY": first}) as live:
+        live.first = first
+        assert live.call("GET", "/keyscope/me").json()["kind"] == "standard"

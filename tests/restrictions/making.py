@@ -44,7 +44,7 @@ def a_key(key_id: str = "key_a", restrictions: dict[str, Json] | None = None, sc
     )
 
 
-FULL = Sight(body=BodySeen.WHOLE, sees_reply=True, counts=True, holds=True)
+FULL = Sight(body=BodySeen.WHOLE, sees_reply=True, counts=True, holds=True, knows_peer=True)
 """A gate that sees and does everything."""
 
 
@@ -132,6 +132,7 @@ def owners(*own: tuple[str, str, str]) -> Sight:
         sees_reply=True,
         counts=True,
         holds=True,
+        knows_peer=True,
         owners=lambda _, things: {thing: known[thing] for thing in things if thing in known},
     )
 
@@ -142,10 +143,11 @@ sights = st.builds(
         sees_reply=flags[0],
         counts=flags[1],
         holds=flags[2],
+        knows_peer=flags[3],
         owners=(lambda _, things: {thing: frozenset({"key_a", "key_b"}) for thing in things}) if knows else None,
     ),
     st.sampled_from(BodySeen),
-    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     st.booleans(),
 )
 

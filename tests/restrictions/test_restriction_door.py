@@ -70,7 +70,8 @@ def code(outcome: Allow | Answer) -> str:
     ],
 )  # fmt: skip
 def test_the_head_of_a_call_is_judged(restrictions: dict[str, Json], method: str, path: str, expected: str) -> None:
-    assert code(first_look(door(restrictions), call(method, path))) == expected
+    sight = Sight(body=BodySeen.LATER, knows_peer=True)
+    assert code(first_look(door(restrictions), call(method, path), sight)) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -30,16 +30,18 @@ from keyscope.authority.trail import Trail
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, Forbidden
 from keyscope.gate.admit import admit, attempt_of
-from keyscope.gate.peers import Network
+from keyscope.gate.sight import Sight, Thing
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
+from keyscope.model.facts import BodySeen
 from keyscope.model.key import Lineage
+from keyscope.model.peer import Network
 from keyscope.model.secret import Secret
 from keyscope.policy.document import Policy
 from keyscope.webhooks.managing import Webhooks
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.body import read_json_bytes
-from keyscope.wire.call import Call, peer_of, request_id
+from keyscope.wire.call import Call, request_id
 from keyscope.wire.codec import encode
 from keyscope.wire.problem import Answer
 
@@ -64,6 +66,10 @@ class Desk(Struct, frozen=True):
     """What the management routes work with."""
 
     verifier: Verifier
+    sight: Sight
+    """What the built-in gate sees of the calls that it judges."""
+    knows_callers: bool
+    """Whether the settings say who stands in front of the server, so that it knows from where a call comes."""
     minting: Minting
     lifecycle: Lifecycle
     tightening: Tightening
@@ -98,7 +104,12 @@ class Desk(Struct, frozen=True):
     @property
     def context(self) -> dict[str, object]:
         """What bodies are checked against."""
-        return {"now_ms": self.clock.now_ms(), "resource_types": self.wire_types}
+        return {
+            "now_ms": self.clock.now_ms(),
+            "resource_types": self.wire_types,
+            "policy": self.policy,
+            "knows_callers": self.knows_callers,
+        }
 
 
 class Caller(Struct, frozen=True):
@@ -118,12 +129,22 @@ def call_of(request: Request) -> Call:
 def admitted(request: Request, desk: Desk) -> Caller:
     """The caller, if its key may make this call. Raises Unauthenticated, Unavailable and Answered."""
     call = call_of(request)
-    outcome = admit(desk.verifier, call)
+    outcome = admit(desk.verifier, call, _sight_of_keys(desk))
     if not isinstance(outcome, Allow):
         raise Answered(outcome)
     request.scope[ADMITTED] = outcome.lineage
-    origin = Origin(outcome.lineage.chain, peer_of(request.scope), request_id(call.headers))
+    origin = Origin(outcome.lineage.chain, call.peer, request_id(call.headers))
     return Caller(outcome.lineage, Secret(find_bearer(call.headers).decode("ascii")), origin)
+
+
+def _sight_of_keys(desk: Desk) -> Sight:
+    """What is seen of a call to manage keys. They are somebody's own by their line, so nothing needs to be recorded."""
+
+    def owners(_: str, things: Sequence[Thing]) -> dict[Thing, frozenset[str]]:
+        lines = ((thing, desk.verifier.by_id(thing[1])) for thing in things)
+        return {thing: frozenset(line.ids) for thing, line in lines if line is not None}
+
+    return Sight(body=BodySeen.WHOLE, sees_reply=True, knows_peer=desk.knows_callers, owners=owners)
 
 
 def note_forbidden(desk: Desk, error: Forbidden, call: Call, lineage: Lineage) -> None:

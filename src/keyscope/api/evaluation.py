@@ -16,8 +16,11 @@ from msgspec import Struct
 from keyscope.api.caller import Desk
 from keyscope.authority.explain import explain
 from keyscope.errors import BadRequest, BadTarget, Fault
+from keyscope.gate.sight import BLIND
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Deny, strict
+from keyscope.model.facts import Facts
+from keyscope.model.key import Lineage
 from keyscope.model.operation import Operation, Route
 from keyscope.model.scope import Scope
 from keyscope.policy.tools import METHOD as MCP
@@ -128,7 +131,8 @@ class Evaluator:
         target = self._target(asked)
         if isinstance(target, str):
             return target, None
-        return strict(self._verifier.judge(lineage, target.route, target.needs)), target
+        facts = _facts(lineage, target, asked.properties) if lineage.bounds else None
+        return strict(self._verifier.judge(lineage, target.route, target.needs, facts)), target
 
     def _target(self, asked: Question) -> _Target | str:
         if asked.action in ASKABLE:
@@ -182,6 +186,14 @@ def _needs(route: Route, properties: Mapping[str, Json]) -> tuple[Scope, ...]:
     if "body" in properties and not isinstance(body, str):  # text might be JSON that was not parsed
         return route.needs_with(body)
     return route.needs_unseen
+
+
+def _facts(lineage: Lineage, target: _Target, properties: Mapping[str, Json]) -> Facts:
+    """What whoever asks tells of the call: its path, and its body as an object."""
+    facts = BLIND.facts(lineage, target.route, target.path, "")
+    body = properties.get("body")
+    seen = "body" in properties and not isinstance(body, str)
+    return BLIND.with_body(facts, lineage, target.route, body) if seen else facts
 
 
 def _denied(denied: Deny, target: _Target) -> dict[str, object]:

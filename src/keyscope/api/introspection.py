@@ -26,6 +26,7 @@ from keyscope.api.plain import (
     response_of,
     rewritten,
 )
+from keyscope.api.replies.shape import BoundView, bound_views
 from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, Forbidden, InsufficientScope, InvalidToken, KeyscopeError
 from keyscope.gate.admit import attempt_of
@@ -52,7 +53,11 @@ _UNSENDABLE = str.maketrans({'"': "'", "\\": "/"})
 
 
 class Introspection(BaseModel):
-    """RFC 7662 section 2.2. ``exp`` and ``iat`` are Unix seconds. An inactive key has ``active`` and nothing else."""
+    """RFC 7662 section 2.2. ``exp`` and ``iat`` are Unix seconds. An inactive key has ``active`` and nothing else.
+
+    A key that is restricted beyond its scopes has ``restrictions``, and an empty ``scope``: who goes by scopes alone
+    must not let it do what they say. ``/keyscope/verify`` judges its calls.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -66,6 +71,7 @@ class Introspection(BaseModel):
     jti: str | None = None
     iss: str | None = None
     account_id: str | None = None
+    restrictions: list[BoundView] | None = None
 
 
 class OAuthError(BaseModel):
@@ -183,6 +189,8 @@ class TokenRoutes:
             "iss": base_url(self._desk, call.headers),
             "account_id": key.account_id,
         }
+        if lineage.bounds:
+            members |= {"scope": "", "restrictions": bound_views(lineage)}
         if lineage.expires_at_ms < NEVER_MS:
             members["exp"] = lineage.expires_at_ms // 1000  # rounded down: nobody may take the key for longer-lived
         return members

@@ -23,10 +23,11 @@ from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.key import State
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
-from keyscope.policy.advice import preset_scopes
+from keyscope.policy.advice import preset_restrictions, preset_scopes
 
 MAX_LIMIT = 5000
 DEFAULT_LIMIT = 20
@@ -60,7 +61,12 @@ class KeyRoutes(KindRoutes):
         asked, raw = await read(request, self._desk, _CREATES[self._kind])
         scopes = self._scopes(asked)
         wanted = Wanted(
-            kind=self._kind, name=asked.name, scopes=scopes, expires_at_ms=asked.expires_at_ms, run=self._run(asked)
+            kind=self._kind,
+            name=asked.name,
+            scopes=scopes,
+            expires_at_ms=asked.expires_at_ms,
+            restrictions=self._restrictions(asked),
+            run=self._run(asked),
         )
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
@@ -72,6 +78,11 @@ class KeyRoutes(KindRoutes):
         if asked.preset is not None:
             return preset_scopes(self._desk.policy.presets, asked.preset)
         return requests.scopes_of(asked.scopes)
+
+    def _restrictions(self, asked: requests.CreateApiKey) -> Restrictions | None:
+        if not isinstance(asked, requests.CreateRestrictedKey):
+            return None
+        return preset_restrictions(self._desk.policy.presets, asked.preset, asked.restrictions)
 
     def _run(self, asked: requests.CreateApiKey) -> Run | None:
         if not isinstance(asked, requests.CreateRestrictedKey) or asked.run is None:
@@ -140,10 +151,12 @@ class KeyRoutes(KindRoutes):
 def _change(asked: requests.UpdateApiKey) -> Change:
     given = asked.model_fields_set
     entries = asked.scopes if isinstance(asked, requests.UpdateRestrictedKey) else None
+    restrictions = asked.restrictions if isinstance(asked, requests.UpdateRestrictedKey) else None
     return Change(
         name=asked.name if "name" in given and asked.name is not None else UNSET,
         scopes=requests.scopes_of(entries) if "scopes" in given else UNSET,
         expires_at_ms=asked.expires_at_ms if "expires_at_ms" in given else UNSET,
+        restrictions=restrictions if "restrictions" in given else UNSET,
     )
 
 

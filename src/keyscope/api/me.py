@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from keyscope.api.caller import Caller, Desk, admitted, json_reply, one
 from keyscope.api.documented import parameter, responses
 from keyscope.api.replies.asked import Explained, Me, OperationList, me_view
+from keyscope.api.replies.shape import objection_views
 from keyscope.authority.explain import Explanation, explain
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.operation import Operation
@@ -58,7 +59,8 @@ class MeRoutes:
     def _explain(self, caller: Caller, method: str, path: str) -> Explanation:
         verifier = self._desk.verifier
         route = verifier.route(matched_method(method), path)
-        decision = verifier.judge(caller.lineage, route, route.needs if route is not None else ())
+        facts = self._desk.sight.facts(caller.lineage, route, path, caller.origin.peer or "")
+        decision = verifier.judge(caller.lineage, route, route.needs if route is not None else (), facts)
         return explain(decision, method, path)
 
 
@@ -79,6 +81,7 @@ def explained_view(explained: Explanation) -> dict[str, object]:
         "missing_scopes": [str(scope) for scope in explained.missing],
         "observed_scopes": [str(scope) for scope in explained.observed],
         "reasons": [reason.value for reason in explained.reasons],
+        "objections": objection_views(explained.objections),
         "message": explained.message,
         "next": list(explained.next),
     }

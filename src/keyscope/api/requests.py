@@ -21,6 +21,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from keyscope.api.restricting import RestrictionSet
+from keyscope.api.restricting import faults_of as restriction_faults
 from keyscope.authority.webhooks import KINDS
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.body import Json
@@ -88,7 +90,7 @@ ExpiresAt = Annotated[int, Field(le=LATEST_MS), AfterValidator(_in_future)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
 class ScopeEntry(_Strict):
@@ -143,13 +145,14 @@ class CreateApiKey(_Strict):
 
 
 class CreateRestrictedKey(CreateApiKey):
-    """A restricted key. No scopes means no access. ``preset`` stands for the scopes of that name in the policy.
+    """A restricted key. No scopes means no access. ``preset`` stands for what the policy has under that name.
 
     ``run`` is what the key dies with.
     """
 
     scopes: Scopes = _absent()
     preset: Annotated[str, Field(max_length=64)] = _absent()
+    restrictions: RestrictionSet = None
     run: BindToRun = _absent()
 
     @model_validator(mode="after")
@@ -167,9 +170,10 @@ class UpdateApiKey(_Strict):
 
 
 class UpdateRestrictedKey(UpdateApiKey):
-    """What to change; what is left out stays. ``scopes`` replaces all scopes."""
+    """What to change; what is left out stays. ``scopes`` and ``restrictions`` replace all there are."""
 
     scopes: Scopes = _absent()
+    restrictions: RestrictionSet = None
 
 
 class RevokeKey(_Strict):
@@ -252,7 +256,7 @@ class EndKeys(_Strict):
 
 
 class VerifyKey(_Strict):
-    """A key to verify, and optionally a call, with its JSON body, or scopes to judge it by.
+    """A key to verify, and optionally a call, with its JSON body and its caller's address, or scopes to judge it by.
 
     ``counts`` false: the question is no use of the key, nor of a dead one.
     """
@@ -261,6 +265,7 @@ class VerifyKey(_Strict):
     counts: bool = True
     method: Annotated[str, Field(max_length=16)] = _absent()
     path: Annotated[str, Field(max_length=8192)] = _absent()
+    peer: Annotated[str, Field(max_length=45)] = _absent()
     body: JsonValue = None
     scopes: Scopes = _absent()
 
@@ -309,7 +314,8 @@ def checked(value: Json, faults: list[Fault], model: type[M], context: dict[str,
     try:
         parsed = model.model_validate(value, context=context)
     except ValidationError as error:
-        faults += [_fault(detail) for detail in error.errors(include_url=False, include_input=False)]
+        for detail in error.errors(include_url=False, include_input=False):
+            faults += restriction_faults(detail) or (_fault(detail),)
     if faults:
         raise BadRequest("body", faults)
     return parsed

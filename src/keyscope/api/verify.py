@@ -13,12 +13,16 @@ from fastapi.responses import Response
 from keyscope.api.caller import Desk, admitted, call_of, give_way, json_reply
 from keyscope.api.documented import BODY, responses
 from keyscope.api.replies.asked import Verified, VerifiedAll, me_view
+from keyscope.api.replies.shape import objection_views
 from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
 from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InvalidToken
+from keyscope.gate.admit import matters_body
+from keyscope.gate.sight import Sight
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Decision, strict
+from keyscope.model.facts import BodySeen, Facts
 from keyscope.model.key import Lineage
 from keyscope.model.operation import LIVE, Route, strongest
 from keyscope.model.scope import Scope
@@ -37,9 +41,13 @@ _INVALID: dict[str, object] = {
     "reasons": [],
     "missing_scopes": [],
     "observed_scopes": [],
+    "objections": [],
     "message": InvalidToken.message,
     "next": [],
 }
+
+
+_TOLD = Sight(body=BodySeen.LATER, knows_peer=True)
 
 
 class VerifyRoutes:
@@ -85,10 +93,11 @@ class VerifyRoutes:
         if lineage is None:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
         route = self._desk.verifier.route(method, path) if method else LIVE
-        decision = self._desk.verifier.judge(lineage, route, _needs(route, asked.body, scopes_of(asked.scopes)))
+        needs = _needs(route, asked.body, scopes_of(asked.scopes))
+        decision = self._desk.verifier.judge(lineage, route, needs, _facts(lineage, route, path, asked))
         if attempt is None:
             decision = strict(decision)
-        by_body = _is_judged_by_body(lineage, route)
+        by_body = matters_body(lineage, route)
         # A question about a body that was not sent will be asked again, with the body.
         if attempt is not None and (not by_body or "body" in asked.model_fields_set):
             self._note(decision, attempt)
@@ -122,9 +131,12 @@ def _needs(route: Route | None, body: Json, scopes: tuple[Scope, ...]) -> tuple[
     return strongest((*route.needs_with(body), *scopes)) if route is not None else ()
 
 
-def _is_judged_by_body(lineage: Lineage, route: Route | None) -> bool:
-    """Whether another body could change the answer. A standard key may do everything."""
-    return route is not None and bool(route.conditions) and lineage.grant is not None
+def _facts(lineage: Lineage, route: Route | None, path: str, asked: VerifyKey) -> Facts | None:
+    """What whoever asks tells of the call. Its reply nobody edits here, and calls are not counted."""
+    if not lineage.bounds:
+        return None
+    facts = _TOLD.facts(lineage, route, path, asked.peer or "")
+    return _TOLD.with_body(facts, lineage, route, asked.body) if "body" in asked.model_fields_set else facts
 
 
 def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:
@@ -155,6 +167,7 @@ def _verified(lineage: Lineage, decision: Decision, method: str, path: str) -> d
         "reasons": [reason.value for reason in explained.reasons],
         "missing_scopes": [str(scope) for scope in explained.missing],
         "observed_scopes": [str(scope) for scope in explained.observed],
+        "objections": objection_views(explained.objections),
         "message": explained.message if method or not allowed else "The key is valid.",
         "next": list(explained.next),
         "now_ms": decision.access.now_ms,

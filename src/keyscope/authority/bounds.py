@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from keyscope.errors import ExceedsParent, Fault, OutsideTree
-from keyscope.model.key import NEVER_MS, Lineage
+from keyscope.model.key import NEVER_MS, Key, Lineage
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Grant, Scope
+from keyscope.model.tightness import beyond, loosened
 
 
 def check_scopes(scopes: tuple[Scope, ...], above: Lineage) -> None:
@@ -22,6 +24,22 @@ def check_expiry(expires_at_ms: int | None, above: Lineage) -> None:
     if (NEVER_MS if expires_at_ms is None else expires_at_ms) > above.latest_ms:
         remedy = f"{above.key.id} itself ends at {above.latest_ms}; ask for that or earlier"
         raise ExceedsParent("expiry beyond the parent's", [Fault("$.expires_at_ms", remedy)])
+
+
+def check_restrictions(asked: Restrictions | None, above: Lineage) -> None:
+    """Raise ExceedsParent, naming each, if a key would look less restricted than the line of ``above`` leaves it."""
+    if asked is None or not above.bounds:
+        return
+    faults = [fault for bound in above.bounds for fault in beyond(asked, bound.restrictions, bound.holder)]
+    if faults:
+        raise ExceedsParent("restrictions looser than the parent's", faults)
+
+
+def check_tightened(asked: Restrictions | None, target: Key) -> None:
+    """Raise ExceedsParent, naming each, if a change loosens what the key is restricted to."""
+    faults = list(loosened(asked, target.restrictions, target.id))
+    if faults:
+        raise ExceedsParent("loosened", faults)
 
 
 def end_of(above: Lineage) -> int | None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from keyscope.model.decision import Allow, Decision, Deny
 from keyscope.model.key import Key, Lineage
-from keyscope.model.objection import Reason
+from keyscope.model.objection import Objection, Reason
 from keyscope.model.scope import Grant, Level, Scope
 
 
@@ -24,6 +24,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     missing: tuple[Scope, ...]
     observed: tuple[Scope, ...]
     reasons: tuple[Reason, ...]
+    objections: tuple[Objection, ...]
     message: str
     next: tuple[str, ...]
 
@@ -42,6 +43,7 @@ def explain(decision: Decision, method: str, path: str) -> Explanation:
         missing=denied.missing if denied is not None else (),
         observed=would_be.missing if would_be is not None else (),
         reasons=denied.reasons if denied is not None else (),
+        objections=denied.objections if denied is not None else (),
         message=_message(decision, f"{operation or 'this call'} ({method} {path})"),
         next=_next(lacking) if lacking is not None else (),
     )

@@ -11,7 +11,13 @@ from typing import TypeVar
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from keyscope.authority.bounds import check_expiry, check_in_tree, check_scopes
+from keyscope.authority.bounds import (
+    check_expiry,
+    check_in_tree,
+    check_restrictions,
+    check_scopes,
+    check_tightened,
+)
 from keyscope.authority.limits import Limits
 from keyscope.authority.lookup import (
     SHOWN,
@@ -28,6 +34,7 @@ from keyscope.authority.rules import check_changed, from_json
 from keyscope.errors import BadRequest, DerivedKey, Fault, NotFound, Refused
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key, Lineage, State
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
 
@@ -35,11 +42,15 @@ T = TypeVar("T")
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What to change; what is UNSET stays. ``expires_at_ms`` is Unix milliseconds, None for never."""
+    """What to change; what is UNSET stays. ``expires_at_ms`` is Unix milliseconds, None for never.
+
+    ``restrictions`` replaces all of them; None takes them away.
+    """
 
     name: str | UnsetType = UNSET
     scopes: tuple[Scope, ...] | UnsetType = UNSET
     expires_at_ms: int | UnsetType | None = UNSET
+    restrictions: Restrictions | UnsetType | None = UNSET
 
 
 class Revoked(Struct, frozen=True):
@@ -73,7 +84,10 @@ class Lifecycle:
         return self._store.read(work)
 
     def update(self, caller: Lineage, kind: Kind, key_id: str, change: Change, origin: Origin) -> Detail:
-        """Rename, change scopes, shorten or extend. Raises NotFound, BadRequest, ExceedsParent, OutsideTree."""
+        """Rename, change scopes or restrictions, shorten or extend.
+
+        Raises NotFound, BadRequest, ExceedsParent, OutsideTree.
+        """
 
         def work(writer: Writer) -> Detail:
             now_ms = self._clock.now_ms()
@@ -227,6 +241,11 @@ def check_bounds(actor: Lineage, target: Lineage, reader: Reader, change: Change
             check_scopes(change.scopes, lineage)
         if change.expires_at_ms is not UNSET:
             check_expiry(change.expires_at_ms, lineage)
+    if change.restrictions is not UNSET:
+        if not actor.key.is_standard:
+            check_tightened(change.restrictions, target.key)
+        if target.parent is not None:
+            check_restrictions(change.restrictions, target.parent)
 
 
 def check_rules(reader: Reader, key: Key, change: Change) -> None:
@@ -246,10 +265,12 @@ def apply(key: Key, change: Change) -> Key:
         key = replace(key, scopes=change.scopes, narrowed_at_ms=None, narrowed_from=None)
     if change.expires_at_ms is not UNSET:
         key = replace(key, expires_at_ms=change.expires_at_ms)
+    if change.restrictions is not UNSET:
+        key = replace(key, restrictions=change.restrictions)
     return key
 
 
-_TOLD = ("name", "scopes", "expires_at_ms", "observe_until_ms")
+_TOLD = ("name", "scopes", "expires_at_ms", "observe_until_ms", "restrictions")
 
 
 def updated(old: Key, new: Key, origin: Origin, now_ms: int, **more: object) -> Event:
@@ -263,4 +284,6 @@ def updated(old: Key, new: Key, origin: Origin, now_ms: int, **more: object) -> 
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Restrictions):
+        return value.plain
     return [str(scope) for scope in value] if isinstance(value, tuple) else value

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keyscope.authority.bounds import check_expiry, check_scopes, end_of
+from keyscope.authority.bounds import check_expiry, check_restrictions, check_scopes, end_of
 from keyscope.authority.limits import Limits
 from keyscope.authority.lookup import acting
 from keyscope.authority.ports import Clock, Entropy, Store, Writer
@@ -19,6 +19,7 @@ from keyscope.model.derived import share_of
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.ident import RANDOM_BYTES, format_id
 from keyscope.model.key import Key, Lineage
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.secret import Secret
@@ -26,7 +27,7 @@ from keyscope.model.token import SECRET_BYTES, Kind, format_token
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """A key as asked for. No scopes means no access; ``expires_at_ms`` is Unix milliseconds.
+    """A key as asked for. No scopes means no access; ``expires_at_ms`` is Unix milliseconds; no restrictions: None.
 
     A lease in ``run`` begins when the key is made.
     """
@@ -35,6 +36,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     name: str | None = None
     scopes: tuple[Scope, ...] = ()
     expires_at_ms: int | None = None
+    restrictions: Restrictions | None = None
     run: Run | None = None
 
 
@@ -96,6 +98,7 @@ class Minting:
                 raise StandardKeyRequired("a restricted key asked for a standard one")
         else:
             check_scopes(wanted.scopes, parent)
+            check_restrictions(wanted.restrictions, parent)
         if wanted.expires_at_ms is not None:
             check_expiry(wanted.expires_at_ms, parent)
 
@@ -145,6 +148,7 @@ def record(
         created_at_ms=now_ms,
         parent_id=parent.key.id if parent is not None else None,
         expires_at_ms=expires_at_ms,
+        restrictions=wanted.restrictions,
         run=wanted.run.renewed(now_ms) if wanted.run is not None else None,
     )
 
@@ -157,6 +161,8 @@ def minted_event(key: Key, origin: Origin) -> Event:
         "expires_at_ms": key.expires_at_ms,
         "parent_id": key.parent_id,
     }
+    if key.restrictions is not None:
+        changes["restrictions"] = key.restrictions.plain
     if key.run is not None:
         changes["run"] = {"devbox_id": key.run.devbox_id, "lease_ms": key.run.lease_ms}
     return Event(

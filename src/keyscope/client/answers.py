@@ -4,19 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from keyscope.errors import AuthorityRefused, AuthorityUnavailable, BadRequest, Fault
 from keyscope.model.body import Json
+from keyscope.model.objection import Reason
 from keyscope.model.scope import Scope
 
 VERIFY = "/keyscope/verify"
 
 
+class Bound(Struct, frozen=True, kw_only=True):
+    """The restrictions of one key of the line, or of one link of a derived key: ``holder`` is its id."""
+
+    holder: str
+    restrictions: dict[str, Any]
+
+
+class Objection(Struct, frozen=True, kw_only=True):
+    """What a restriction of ``holder`` has against the call, and what would help. ``hides``: say that there is no such
+    thing.
+    """
+
+    reason: str
+    holder: str
+    message: str
+    remedy: str
+    hides: bool = False
+
+
 class KeyInfo(Struct, frozen=True, kw_only=True):
-    """What the key is. Scopes and expiry (Unix milliseconds) are what its ancestors leave of them."""
+    """What the key is. Scopes and expiry (Unix milliseconds) are what its ancestors leave of them.
+
+    ``restrictions`` are those of its whole line, nearest first.
+    """
 
     id: str
     name: str
@@ -26,6 +50,7 @@ class KeyInfo(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     expires_at_ms: int | None
     derived_id: str | None
+    restrictions: tuple[Bound, ...] = ()
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -48,9 +73,15 @@ class Answer(Struct, frozen=True, kw_only=True):
     next: tuple[str, ...]
     now_ms: int
     observed_scopes: tuple[str, ...] = ()
+    objections: tuple[Objection, ...] = ()
 
     def __bool__(self) -> bool:
         return self.allowed
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether what is asked for is to be answered as if it did not exist."""
+        return self.reasons == (Reason.NOT_OWN,) and all(objection.hides for objection in self.objections)
 
 
 class Question(Struct, frozen=True):
@@ -70,13 +101,18 @@ def question(key: str, method: str | None, path: str | None, scopes: Sequence[Sc
     return Question(sha256(key.encode("utf-8", "replace")).digest(), method or "", path or "", wanted)
 
 
-def body_of(asked: Question, key: str, body: Json | UnsetType = UNSET) -> bytes:
-    """The question as the server takes it. Here alone the key itself stands in it."""
+def body_of(asked: Question, key: str, body: Json | UnsetType = UNSET, peer: str | None = None) -> bytes:
+    """The question as the server takes it. Here alone the key itself stands in it.
+
+    ``peer`` matters only to keys with restrictions, whose answers are never kept, so it is no part of what is kept by.
+    """
     members: dict[str, object] = {"key": key}
     if asked.method:
         members |= {"method": asked.method, "path": asked.path}
     if asked.scopes:
         members["scopes"] = [Scope.parse(scope).entry for scope in asked.scopes]
+    if peer is not None:
+        members["peer"] = peer
     if body is not UNSET:
         members["body"] = body
     return msgspec.json.encode(members)

@@ -8,7 +8,8 @@ An answer is used only while all of this holds (docs/decisions/0011):
 - no change was told since the server was asked that is about a key in the chain of this one.
 
 An answer about a key that is not valid is never kept, so a new key works at once and nobody fills the cache with junk.
-Nor is one that lets an observed key through, so that the server hears of, and writes down, every such call.
+Nor is one that lets an observed key through, so that the server hears of, and writes down, every such call; nor one
+about a key with restrictions, which look at more of a call than the question says.
 All times here are seconds of a monotonic clock, but for the server's own, which are Unix milliseconds.
 """
 
@@ -121,7 +122,8 @@ class AnswerCache:
 
 
 def _may_be_kept(answer: Answer) -> bool:
-    return answer.valid and bool(answer.chain) and not answer.observed_scopes
+    restricted = answer.key is not None and bool(answer.key.restrictions)
+    return answer.valid and bool(answer.chain) and not answer.observed_scopes and not restricted
 
 
 def _life_s(answer: Answer) -> float:

@@ -107,9 +107,11 @@ class Verifier:
         path: str | None = None,
         scopes: Sequence[Scope | str] = (),
         body: Json | UnsetType = UNSET,
+        peer: str | None = None,
     ) -> Answer:
         """Whether the key is good, and covers the call (``method``, ``path``, ``body`` where it matters) and scopes.
 
+        ``peer`` is the address of the caller, for keys that may be used only from certain ones.
         Raises AuthorityUnavailable when that cannot be known, BadRequest for a call that is none, and ValueError.
         """
         asked, cache = question(key, method, path, scopes), self._settings.cache
@@ -118,7 +120,7 @@ class Verifier:
         if kept is not None:
             return kept
         mark = cache.mark(time.monotonic())
-        answer = self._ask(body_of(asked, key, body))
+        answer = self._ask(body_of(asked, key, body, peer))
         if body is UNSET:
             cache.put(asked, answer, mark)
         return answer
@@ -204,6 +206,7 @@ class AsyncVerifier:
         path: str | None = None,
         scopes: Sequence[Scope | str] = (),
         body: Json | UnsetType = UNSET,
+        peer: str | None = None,
     ) -> Answer:
         """As ``Verifier.verify``."""
         asked = question(key, method, path, scopes)
@@ -212,7 +215,7 @@ class AsyncVerifier:
             return kept
         cache = self._settings.cache
         mark = cache.mark(time.monotonic())
-        answer = await self._ask(body_of(asked, key, body))
+        answer = await self._ask(body_of(asked, key, body, peer))
         if body is UNSET:
             cache.put(asked, answer, mark)
         return answer

@@ -11,6 +11,7 @@ from keyscope.authority.explain import Explanation, explain
 from keyscope.console.kit import JUDGE, Kit, page
 from keyscope.console.visitor import Visitor
 from keyscope.errors import BadRequest, Fault, NotFound
+from keyscope.gate.admit import matters_body
 from keyscope.model.decision import Allow
 from keyscope.model.key import Lineage, State
 from keyscope.model.operation import Route as Matched
@@ -70,8 +71,9 @@ class AskingPages:
         path = split_target(target.encode())[0]
         verifier, lineage = self._kit.desk.verifier, self._lineage(visitor, key_id)
         route = verifier.route(matched_method(method), path)
-        decision = verifier.judge(lineage, route, route.needs if route is not None else ())
-        conditional = route is not None and bool(route.conditions) and lineage.grant is not None
+        facts = self._kit.desk.sight.facts(lineage, route, path, visitor.origin.peer or "")
+        decision = verifier.judge(lineage, route, route.needs if route is not None else (), facts)
+        conditional = matters_body(lineage, route)
         return Answered(
             lineage,
             lineage.state_at(self._kit.desk.clock.now_ms()),

@@ -21,7 +21,7 @@ from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.event import Origin
 from keyscope.model.key import Key, Lineage, State
-from keyscope.wire.call import peer_of, request_id
+from keyscope.wire.call import request_id
 
 
 class SignedOut(Exception):
@@ -104,4 +104,4 @@ async def find_visitor(request: Request, desk: Desk, sessions: Sessions, *, secu
     now_ms = desk.clock.now_ms()
     if session is None or lineage is None or lineage.state_at(now_ms) is not State.ACTIVE:
         raise SignedOut(had_one=True)
-    return Visitor(desk, session, lineage, Origin(lineage.chain, peer_of(request.scope), request_id(call.headers)))
+    return Visitor(desk, session, lineage, Origin(lineage.chain, call.peer, request_id(call.headers)))

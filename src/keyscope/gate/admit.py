@@ -57,7 +57,11 @@ def is_judged_by_body(allow: Allow) -> bool:
     A standard key may do everything, so there is nothing in its bodies to judge; unless what was derived from it is
     restricted to certain things.
     """
-    route, lineage = allow.access.route, allow.lineage
+    return matters_body(allow.lineage, allow.access.route)
+
+
+def matters_body(lineage: Lineage, route: Route | None) -> bool:
+    """Whether the body of such a call could change what is decided about it."""
     if route is not None and route.conditions and lineage.grant is not None:
         return True
     return bool(lineage.bounds) and any(bound.looks_at_body(route) for bound in lineage.bounds)

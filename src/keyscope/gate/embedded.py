@@ -12,10 +12,12 @@ from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
 from keyscope.gate.admit import admit_with, first_look, is_judged_by_body
 from keyscope.gate.judge import Caller, Pending, Verdict, with_more
+from keyscope.gate.sight import Sight
 from keyscope.gate.upkeep import check, record
 from keyscope.gate.writing import written_down
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow
+from keyscope.model.facts import BodySeen
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Table
 from keyscope.wire.call import Call
@@ -35,8 +37,13 @@ class EmbeddedJudge:
         table: Callable[[], Table],
         clock: Clock,
         record: Callable[[Store], Recording] | None = None,
+        *,
+        knows_peer: bool = False,
     ) -> None:
-        """``record`` makes what records for a store; None if nothing is to be recorded."""
+        """``record`` makes what records for a store; None if nothing is to be recorded. ``knows_peer``: the peer of a
+        call is surely who called.
+        """
+        self._sight = Sight(body=BodySeen.LATER, knows_peer=knows_peer)
         self._open_store = open_store
         self._record = record
         self._table = table
@@ -59,11 +66,11 @@ class EmbeddedJudge:
     async def admit(self, call: Call) -> Verdict | Pending:
         if self._verifier is None:
             raise Unavailable("the database is not open")
-        outcome = first_look(self._verifier, call)
+        outcome = first_look(self._verifier, call, self._sight)
         if not isinstance(outcome, Allow):
             return outcome
         if is_judged_by_body(outcome):
-            return Pending(_Settling(self._verifier, self._caller, call, outcome))
+            return Pending(_Settling(self._verifier, self._sight, self._caller, call, outcome))
         return self._caller(outcome)
 
     def _caller(self, allow: Allow) -> Caller:
@@ -87,14 +94,17 @@ class EmbeddedJudge:
 class _Settling:
     """One call whose body is still to be judged."""
 
-    def __init__(self, verifier: Verifier, caller: Callable[[Allow], Caller], call: Call, allow: Allow) -> None:
+    def __init__(
+        self, verifier: Verifier, sight: Sight, caller: Callable[[Allow], Caller], call: Call, allow: Allow
+    ) -> None:
         self._verifier = verifier
+        self._sight = sight
         self._caller = caller
         self._call = call
         self._allow = allow
 
     async def __call__(self, value: Json) -> Verdict:
-        outcome = admit_with(self._verifier, self._allow, self._call, value)
+        outcome = admit_with(self._verifier, self._allow, self._call, value, self._sight)
         return self._caller(outcome) if isinstance(outcome, Allow) else outcome
 
 

@@ -28,9 +28,10 @@ from keyscope.errors import (
     PeerNotTrusted,
     RepeatedCredential,
 )
-from keyscope.gate.peers import Network, TrustedPeers
+from keyscope.gate.peers import TrustedPeers
 from keyscope.gate.sight import BLIND, SEES_NO_BODY
 from keyscope.model.decision import Allow
+from keyscope.model.peer import Network
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.bearer import bearer_token
 from keyscope.wire.call import peer_of, request_id

@@ -23,6 +23,7 @@ from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refu
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.codec import decode_strict
+from keyscope.wire.forwarded import Proxies
 from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer
 from keyscope.wire.target import canonical_path
@@ -53,8 +54,11 @@ class Middleware:
         max_header_bytes: int,
         max_body_bytes: int,
         body_timeout_s: float,
+        proxies: Proxies | None = None,
     ) -> None:
+        """``proxies`` stand in front of the application; None if it is not known who does."""
         self.app = app
+        self._proxies = proxies
         self._judge = judge
         self._exempt = frozenset(map(_exempt, exempt))
         self._max_header_bytes = max_header_bytes
@@ -154,7 +158,7 @@ class Middleware:
                 await self._judge.close()
 
     def _read(self, scope: Scope) -> Call:
-        call = read_call(scope, self._max_header_bytes)
+        call = read_call(scope, self._max_header_bytes, self._proxies)
         if not _is_guarded(call.path, scope["path"]):
             raise OwnOperation
         return call

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 
 from keyscope.errors import PeerNotTrusted
-
-Network = IPv4Network | IPv6Network
+from keyscope.model.peer import Network
 
 _MOST_REMEMBERED = 1024
 

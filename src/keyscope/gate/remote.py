@@ -5,12 +5,13 @@ from __future__ import annotations
 from msgspec import UNSET, UnsetType
 
 from keyscope.client.answers import Answer as Said
+from keyscope.client.answers import Objection as SaidObjection
 from keyscope.client.verifiers import AsyncVerifier
-from keyscope.errors import InsufficientScope, InvalidToken, NotInPolicy
+from keyscope.errors import InsufficientScope, InvalidToken, NotFound, NotInPolicy, Restricted
 from keyscope.gate.judge import Caller, Pending, Verdict, with_more
 from keyscope.model.body import Json
 from keyscope.model.derived import is_derived
-from keyscope.model.objection import Reason
+from keyscope.model.objection import Objection, Reason
 from keyscope.model.scope import Scope
 from keyscope.model.token import is_token
 from keyscope.wire.bearer import find_bearer
@@ -21,8 +22,10 @@ from keyscope.wire.problem import Answer, Refusal, answer
 class RemoteJudge:
     """Asks through a verifier, whose rules say how old an answer may be."""
 
-    def __init__(self, verifier: AsyncVerifier) -> None:
+    def __init__(self, verifier: AsyncVerifier, *, knows_peer: bool = False) -> None:
+        """``knows_peer``: the peer of a call is surely who called."""
         self._verifier = verifier
+        self._knows_peer = knows_peer
 
     def open(self) -> None:
         """The verifier begins with its first question."""
@@ -34,7 +37,8 @@ class RemoteJudge:
         return await self._ask(call, token.decode("ascii"), UNSET)
 
     async def _ask(self, call: Call, key: str, body: Json | UnsetType) -> Verdict | Pending:
-        said = await self._verifier.verify(key, method=call.matched_method, path=call.path, body=body)
+        peer = call.peer if self._knows_peer and call.peer else None
+        said = await self._verifier.verify(key, method=call.matched_method, path=call.path, body=body, peer=peer)
         if not said.valid or said.key is None:
             raise InvalidToken("the server does not know it as good")
         if not said.allowed:
@@ -69,11 +73,20 @@ class _Settling:
 
 
 def _refusal(said: Said) -> Answer:
-    """The built-in gate's 403."""
+    """The built-in gate's 403, or its 404."""
+    if said.is_hidden:
+        return answer(NotFound())
     told = Refusal(
         message=" ".join([said.message, *said.next]),
         operation=said.operation,
         missing=tuple(map(Scope.parse, said.missing_scopes)),
+        objections=tuple(map(_objection, said.objections)),
         next=said.next,
     )
-    return answer(NotInPolicy() if Reason.NOT_IN_POLICY in said.reasons else InsufficientScope(), told)
+    if Reason.NOT_IN_POLICY in said.reasons:
+        return answer(NotInPolicy(), told)
+    return answer(InsufficientScope() if said.missing_scopes else Restricted(), told)
+
+
+def _objection(said: SaidObjection) -> Objection:
+    return Objection(Reason(said.reason), said.message, said.remedy, said.holder)

@@ -27,8 +27,8 @@ _NOBODYS: Mapping[Thing, frozenset[str]] = {}
 
 
 class Sight:
-    """``body`` is what will be known of bodies; the other members are those of Facts. Without ``owners`` nothing that
-    there is counts as anybody's own.
+    """``body`` is what will be known of bodies; ``knows_peer`` says whether the peer of a call is surely who called.
+    The other members are those of Facts. Without ``owners`` nothing that there is counts as anybody's own.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class Sight:
         sees_reply: bool = False,
         counts: bool = False,
         holds: bool = False,
+        knows_peer: bool = False,
         owners: Owners | None = None,
     ) -> None:
         self._body = body
         self._sees_reply = sees_reply
         self._counts = counts
         self._holds = holds
+        self._knows_peer = knows_peer
         self._owners = owners
 
     def facts(self, lineage: Lineage, route: Route | None, path: str, peer: str) -> Facts:
@@ -51,7 +53,7 @@ class Sight:
         places = reach_of(route).places
         shown = _in_path(places, path) if places else ()
         return Facts(
-            peer=address_of(peer) if peer else None,
+            peer=address_of(peer) if self._knows_peer else None,
             shown=shown,
             body=self._body,
             owners=self._owners_of(lineage, shown),

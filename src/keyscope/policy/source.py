@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from keyscope.errors import ConfigurationError, Fault
+from keyscope.model.body import Json
 
 _TAG = "tag:yaml.org,2002:"
 _KINDS = {"map": "a mapping", "seq": "a list", "str": "text", "bool": "true or false", "null": "empty"}
@@ -122,6 +123,17 @@ class Place:
             self.fault("This is empty: write some text.")
             return None
         return value.strip()
+
+    def plain(self) -> Json:
+        """The value here as JSON has it: mappings, lists, text, whole numbers, truth values and null."""
+        if self.is_mapping:
+            return {name: member.plain() for name, member in self.members().items()}
+        if self.is_list:
+            return [item.plain() for item in self.items()]
+        if self._kind == "bool":
+            return self.flag()
+        text = str(self._node.value)
+        return None if self.is_null else int(text) if self._kind == "int" and text.isdecimal() else text
 
     def peek(self, name: str) -> str | None:
         """The text of a member, without noting any fault: for naming a place to people."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 from keyscope.errors import BadRequest, ExpectationFailed, Fault, HeadersTooLarge, NotImplementedMethod
 from keyscope.model.shown import shown
 from keyscope.wire.asgi import RawHeaders
+from keyscope.wire.forwarded import Proxies
 from keyscope.wire.target import METHODS, canonical_path, check_query, matched_method
 
 MAX_FIELDS = 100
@@ -20,7 +21,10 @@ _JUDGED = frozenset({b"host", b"transfer-encoding", b"expect"})
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A request whose head is sound. ``path`` is canonical; ``query`` is raw, without the question mark."""
+    """A request whose head is sound. ``path`` is canonical; ``query`` is raw, without the question mark.
+
+    ``peer`` is the address of the caller, empty if it is not known.
+    """
 
     method: str
     path: str
@@ -39,8 +43,11 @@ class Call(Struct, frozen=True, kw_only=True):
         return matched_method(self.method) if self.method == "HEAD" else self.method
 
 
-def read_call(scope: Mapping[str, Any], max_header_bytes: int) -> Call:
-    """Check the head of a request. Raises a child of BadRequest, or NotImplementedMethod."""
+def read_call(scope: Mapping[str, Any], max_header_bytes: int, proxies: Proxies | None = None) -> Call:
+    """Check the head of a request. Raises a child of BadRequest, or NotImplementedMethod.
+
+    ``proxies`` stand in front of the server; without them the peer is the other end of the connection.
+    """
     headers: RawHeaders = scope["headers"]
     method = scope.get("method", "GET")  # a WebSocket handshake is a GET
     if method not in METHODS:
@@ -50,7 +57,8 @@ def read_call(scope: Mapping[str, Any], max_header_bytes: int) -> Call:
     if query:
         check_query(query)
     path = canonical_path(scope["raw_path"])
-    return Call(method=method, path=path, query=query, headers=headers, peer=peer_of(scope))
+    peer = peer_of(scope) if proxies is None else proxies.caller(peer_of(scope), headers)
+    return Call(method=method, path=path, query=query, headers=headers, peer=peer)
 
 
 def peer_of(scope: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from keyscope import errors
 from keyscope.errors import Fault, KeyscopeError
+from keyscope.model.objection import Objection
 from keyscope.model.scope import Scope
 from keyscope.wire.codec import encode
 
@@ -88,6 +89,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     message: str
     operation: str | None = None
     missing: tuple[Scope, ...] = ()
+    objections: tuple[Objection, ...] = ()
     next: tuple[str, ...] = ()
 
 
@@ -134,8 +136,19 @@ def _members(error: KeyscopeError, status: HTTPStatus, refusal: Refusal | None) 
     if refusal is not None:
         members["operation"] = refusal.operation
         members["missing_scopes"] = [str(scope) for scope in refusal.missing]
+        if refusal.objections:
+            members["objections"] = [_objection(objection) for objection in refusal.objections]
         members["next"] = list(refusal.next)
     return members
+
+
+def _objection(objection: Objection) -> dict[str, str]:
+    return {
+        "reason": objection.reason.value,
+        "holder": objection.holder,
+        "message": objection.message,
+        "remedy": objection.remedy,
+    }
 
 
 def _message(error: KeyscopeError) -> str:

@@ -24,5 +24,6 @@ def _said(explained: Explanation) -> Refusal:
         message=" ".join([explained.message, *explained.next]),
         operation=explained.operation,
         missing=explained.missing,
+        objections=explained.objections,
         next=explained.next,
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from keyscope.api.replies.shape import Reply, RunView, kind_word, run_view
+from keyscope.api.replies.shape import BoundView, ObjectionView, Reply, RunView, bound_views, kind_word, run_view
 from keyscope.model.key import NEVER_MS, Lineage
 
 
 class Me(Reply):
-    """What the calling key is. ``derived_id`` is that of a derived key; the rest is then about what it came from."""
+    """What the calling key is. ``derived_id`` is that of a derived key; the rest is then about what it came from.
+
+    ``restrictions`` are those of its whole line, nearest first.
+    """
 
     id: str
     name: str
@@ -20,6 +23,7 @@ class Me(Reply):
     expires_at_ms: int | None
     parent_id: str | None
     derived_id: str | None
+    restrictions: list[BoundView]
     run: RunView | None
 
 
@@ -35,6 +39,7 @@ class Explained(Reply):
     missing_scopes: list[str]
     observed_scopes: list[str]
     reasons: list[str]
+    objections: list[ObjectionView]
     message: str
     next: list[str]
 
@@ -45,7 +50,8 @@ class Verified(Reply):
     ``chain`` has the key's id and its ancestors', nearest first, before them the links of a derived key, last first: a
     change of one of these may change the answer, which is that of ``now_ms``. ``judged_by_body`` says whether the
     scopes depend on the body of the call. ``observed_scopes`` are those that the key lacks for a call that is let
-    through because the key is observed: such an answer is for one call and must not be kept.
+    through because the key is observed: such an answer is for one call and must not be kept. Nor must one about a key
+    that has restrictions, for these look at each call. ``objections`` are what they have against this one.
     """
 
     valid: bool
@@ -57,6 +63,7 @@ class Verified(Reply):
     reasons: list[str]
     missing_scopes: list[str]
     observed_scopes: list[str]
+    objections: list[ObjectionView]
     message: str
     next: list[str]
     now_ms: int
@@ -105,5 +112,6 @@ def me_view(lineage: Lineage) -> dict[str, object]:
         "expires_at_ms": lineage.expires_at_ms if lineage.expires_at_ms < NEVER_MS else None,
         "parent_id": key.parent_id,
         "derived_id": lineage.derived[-1] if lineage.derived else None,
+        "restrictions": bound_views(lineage),
         "run": run_view(key.run),
     }

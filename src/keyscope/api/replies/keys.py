@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from keyscope.api.replies.shape import Reply, RunView, ScopeView, Status, kind_word, run_view, scope_views
+from pydantic import JsonValue
+
+from keyscope.api.replies.shape import (
+    BoundView,
+    Reply,
+    RunView,
+    ScopeView,
+    Status,
+    bound_views,
+    kind_word,
+    run_view,
+    scope_views,
+)
 from keyscope.authority.lifecycle import Revoked
 from keyscope.authority.lookup import Detail
 from keyscope.authority.mint import Minted
@@ -57,8 +69,9 @@ class RestrictedKeyView(KeyView):
     """``scopes`` are the key's own; ``effective_scopes`` what its ancestors leave of them.
 
     ``narrowed_from`` are the scopes before the last narrowing, which a revert gives back; null if there is none to take
-    back. Until ``observe_until_ms`` a lack of own scopes is recorded and not refused. ``run`` is what it
-    dies with.
+    back. Until ``observe_until_ms`` a lack of own scopes is recorded and not refused. ``restrictions`` are the key's
+    own, null if it has none; ``effective_restrictions`` those of its whole line, nearest first, by holder. ``run`` is
+    what it dies with.
     """
 
     scopes: list[ScopeView]
@@ -66,6 +79,8 @@ class RestrictedKeyView(KeyView):
     observe_until_ms: int | None
     narrowed_at_ms: int | None
     narrowed_from: list[ScopeView] | None
+    restrictions: dict[str, JsonValue] | None
+    effective_restrictions: list[BoundView]
     run: RunView | None
 
 
@@ -156,6 +171,8 @@ def key_view(detail: Detail, now_ms: int) -> dict[str, object]:
         view["observe_until_ms"] = key.observe_until_ms if key.is_observed_at(now_ms) else None
         view["narrowed_at_ms"] = key.narrowed_at_ms
         view["narrowed_from"] = scope_views(key.narrowed_from) if key.narrowed_from is not None else None
+        view["restrictions"] = key.restrictions.plain if key.restrictions is not None else None
+        view["effective_restrictions"] = bound_views(lineage)
         view["run"] = run_view(key.run)
     return view
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import shutil
 import signal
@@ -25,11 +26,13 @@ from keyscope.gate.haproxy.runtime import Away, Runtime
 from keyscope.gate.haproxy.said import heard
 from keyscope.gate.upkeep import FirstUses
 from keyscope.model.operation import Table
+from keyscope.model.secret import Secret
 
 log = logging.getLogger(__name__)
 
 OLDEST = (2, 6)
 CONFIGURATION = "haproxy.cfg"
+KEY_VARIABLE = "KEYSCOPE_UPSTREAM_KEY"
 _RESTART_S = 0.5
 _LOOK_S = 0.05
 _WITH_US = ("setpriv", "--pdeathsig", "TERM")
@@ -64,14 +67,15 @@ class Engine:
         recording: Recording | None,
         first_uses: FirstUses | None,
         *,
-        has_key: bool,
+        upstream_key: Secret | None,
         stop_s: float,
     ) -> None:
         self._stop_s = stop_s
         self._program = find_haproxy()
         self._folder = place.directory
         self._socket = place.socket
-        self._configuration = configuration(place, bounds, table, is_engine=True, has_key=has_key)
+        self._configuration = configuration(place, bounds, table, is_engine=True, has_key=upstream_key is not None)
+        self._upstream_key = upstream_key
         self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload, recording, first_uses)
         self._process: Process | None = None
 
@@ -92,11 +96,16 @@ class Engine:
         while True:
             command = [*_WITH_US, self._program, "-W", "-db", "-f", str(self._folder / CONFIGURATION)]
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
+                *command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=self._environment()
             )
             code = await self._process.wait()
             log.error("HAProxy ended with code %s; starting it again", code)
             await asyncio.sleep(_RESTART_S)
+
+    def _environment(self) -> dict[str, str]:
+        """Its configuration is a file, so it names the variable only. We may have the key from a file of our own."""
+        key = self._upstream_key
+        return {**os.environ, **({KEY_VARIABLE: key.reveal()} if key is not None else {})}
 
     async def _reload(self) -> None:
         self._signal(signal.SIGUSR2)
