@@ -283,7 +283,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, a PostgreSQL URL, memory://."
     ),
-    Setting("replica", "keyscope-replica.db", _path, "With PostgreSQL: the path of this node's own files."),
+    Setting(
+        "replica", "keyscope-replica.db", _path, "With PostgreSQL: the path that a server's own files are named after."
+    ),
     Setting("policy", "runloop", _given, "The policy: runloop, github-issues, or a file."),
     Setting("upstream", "", _origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),
     Setting(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -303,6 +305,45 @@ def test_a_server_that_is_restarted_has_every_write_and_the_store_goes_on(own_se
     assert index.find(digest("key_1")) is not None
     assert get(store, "key_0") is not None
     store.check()
+    store.close()
+
+
+def test_a_server_that_hangs_is_given_up(own_server: Server) -> None:
+    url = own_server.database()
+    store = PostgresStore.open(url)
+    put(store, a_key("key_0"))
+    with store._readers.link() as link:
+        link.patience_s = 0.2
+        backend = link.info.backend_pid
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnavailable, match="no answer within"):
+            get(store, "key_0")
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert get(store, "key_0") is not None
+    store.close()
+
+
+def test_a_commit_that_no_standby_confirms_is_an_error(own_server: Server) -> None:
+    url = own_server.database()
+    store = PostgresStore.open(url)
+    put(store, a_key("key_0"))
+    rows(url, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+    try:
+        rows(url, "SELECT pg_reload_conf()")
+        while rows(url, "SHOW synchronous_standby_names") != [("standby",)]:
+            pass
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(put, store, a_key("key_1"))
+            while not rows(url, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
+                pass
+            with pytest.raises(StoreUnavailable, match="may not last"):
+                writing.result()
+    finally:
+        rows(url, "ALTER SYSTEM RESET synchronous_standby_names")
+        rows(url, "SELECT pg_reload_conf()")
+    put(store, a_key("key_2"))
     store.close()
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from keyscope.authority.ports import Store
 from keyscope.store.memory import MemoryStore
 from keyscope.store.postgres.address import is_postgres, parse
-from keyscope.store.postgres.store import PostgresStore
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.trouble import unusable
 
@@ -30,6 +29,8 @@ def open_store(url: str, beside: Path | None = None) -> Store:
     if url.startswith(SQLITE):
         return SqliteStore.open(sqlite_path(url))
     if is_postgres(url):
+        from keyscope.store.postgres.store import PostgresStore  # it takes a while, and not all need it
+
         return PostgresStore.open(url, beside)
     raise unusable(f"The database URL has no form that Keyscope knows. {FORMS}")
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-import psycopg
 from msgspec import Struct
-from psycopg.conninfo import conninfo_to_dict
 
 from keyscope.store.trouble import unusable
 
@@ -67,6 +65,9 @@ def _hosts(given: dict[str, str]) -> str:
 
 
 def _parameters(url: str) -> dict[str, str] | None:
+    import psycopg  # a twentieth of a second, and only for those who have PostgreSQL
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         return {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.Error:

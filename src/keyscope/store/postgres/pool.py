@@ -36,8 +36,9 @@ class Pool:
             try:
                 return work(PostgresReader(link))
             finally:
-                # Nothing was written. After a ROLLBACK psycopg would prepare its statements anew.
-                link.execute("COMMIT")
+                if not link.closed:
+                    # Nothing was written. After a ROLLBACK psycopg would prepare its statements anew.
+                    link.execute("COMMIT")
 
     @contextmanager
     def link(self) -> Iterator[Link]:
