@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from bench.worldwide.tables import tables
 
 from keyscope.cli.main import root
 from keyscope.settings import SETTINGS
@@ -63,7 +64,7 @@ def _arguments(command: click.Command) -> list[click.Argument]:
     return [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
 
 
-TABLES = {"errors": errors, "settings": settings, "commands": commands, "api": reference}
+TABLES = {"errors": errors, "settings": settings, "commands": commands, "api": reference, "scale": tables}
 
 
 def written(name: str) -> str:

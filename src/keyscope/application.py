@@ -18,6 +18,7 @@ from keyscope.api.leaks import LeakRoutes
 from keyscope.api.meters import Meters
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
+from keyscope.authority.holds import Holds
 from keyscope.authority.leaks import Leaks
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.meter import Meter, Times
@@ -34,6 +35,7 @@ from keyscope.console.site import Console
 from keyscope.errors import Draining, NotFound
 from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
+from keyscope.gate.holding import Holding, HoldRunner
 from keyscope.gate.proxy import Proxy
 from keyscope.gate.runs import RunWatch
 from keyscope.gate.shared import SharedCounts
@@ -61,6 +63,8 @@ from keyscope.wire.problem import Answer, answer
 log = logging.getLogger(__name__)
 
 
+HELD = b"keyscope held calls v1"
+"""What the key is derived for that they are encrypted with."""
 _ENDING = ("/revoke", "/panic")
 
 
@@ -96,6 +100,9 @@ class Application:
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
+        self.webhooks = kept_for(settings.beside, entropy)
+        holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
+        sight = Sight(body=BodySeen.LATER, holds=True)
         self._proxy = Proxy(
             self.verifier,
             upstream,
@@ -104,10 +111,11 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             sight=sight,
             runs=RunWatch(self.index, self.runs),
+            holding=Holding(holds),
         )
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
+        self.held = HoldRunner(self.verifier, holds, sight, self._proxy.send_held)
         self.feed = Feed(store, self.index, clock)
-        self.webhooks = kept_for(settings.beside, entropy)
         outbox, sealer = self.webhooks.outbox, self.webhooks.sealer
         self.deliverer = Deliverer(
             Making(store, outbox, clock, int(settings.webhook_expiring_s * 1000)),
@@ -127,6 +135,7 @@ class Application:
             lifecycle=Lifecycle(store, clock, barred, limits),
             tightening=Tightening(store, clock, limits),
             runs=self.runs,
+            holds=holds,
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),

@@ -5,9 +5,11 @@ The same as ``keyscope attenuate``. The format is in ``keyscope/model/derived.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from keyscope.model import derived
+from keyscope.model.body import Json
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Scope
 from keyscope.model.token import base62
 from keyscope.system import SystemEntropy
@@ -21,16 +23,21 @@ def attenuate(
     scopes: Iterable[Scope | str] | None = None,
     expires_at_ms: int | None = None,
     label: str | None = None,
+    restrictions: Mapping[str, Json] | None = None,
     nonce: str | None = None,
 ) -> str:
     """The text of a key that can do less than ``key``, which is an ``ak_``, ``rk_`` or ``dk_`` key's text.
 
     ``scopes`` like ``"devboxes:read"``: None leaves them as they are, empty leaves none. ``expires_at_ms`` is Unix
-    milliseconds, ``label`` at most 200 printable characters. ``nonce`` (12 base62 characters) is drawn if not given.
+    milliseconds, ``label`` at most 200 printable characters, ``restrictions`` as in the body of a mint. ``nonce`` (12
+    base62 characters) is drawn if not given.
     Raises ValueError, with a sentence for people, if the key or a limit is malformed or a limit would widen.
     """
     drawn = _nonce() if nonce is None else nonce
-    return derived.attenuate(key, nonce=drawn, scopes=scopes, expires_at_ms=expires_at_ms, label=label).reveal()
+    bounds = Restrictions.parse(dict(restrictions)) if restrictions is not None else None
+    return derived.attenuate(
+        key, nonce=drawn, scopes=scopes, expires_at_ms=expires_at_ms, label=label, restrictions=bounds
+    ).reveal()
 
 
 def derived_id(key: str) -> str:

@@ -14,6 +14,7 @@
     │       ├── OutsideTree         a restricted key manages only what it minted
     │       ├── StandardKeyRequired
     │       ├── DerivedKey          a key that its holder derived manages no keys
+    │       ├── TooManyHeld         as many calls of the key wait for approval as may
     │       ├── OwnOperation        asked through a proxy for what Keyscope answers itself
     │       ├── PeerNotTrusted      a forward-auth question from an address that the settings do not name
     │       ├── OriginNotTrusted    a page of another origin asks the MCP gate
@@ -34,6 +35,7 @@
     ├── MethodNotAllowed
     ├── NotImplementedMethod
     ├── Conflict                    the same request id with another body
+    ├── HoldSettled                 a held call that was decided before, or whose time is over
     ├── Unavailable                 the authority cannot decide; the gate stays closed
     │   ├── StoreUnavailable
     │   ├── AuditUnavailable        what was decided cannot be written down
@@ -169,6 +171,13 @@ class DerivedKey(Forbidden):
 
     code = "derived_key"
     message = "A derived key manages no keys. Derive a narrower one from it, or use the key that it came from."
+
+
+class TooManyHeld(Forbidden):
+    """Whoever approves must be able to read what waits."""
+
+    code = "too_many_held"
+    message = "As many calls of this key are held as may be. Have some of them approved or refused first."
 
 
 class OwnOperation(Forbidden):
@@ -309,6 +318,13 @@ class Conflict(KeyscopeError):
 
     code = "idempotency_conflict"
     message = "This request id was already used with another request. Use a new x-request-id."
+
+
+class HoldSettled(KeyscopeError):
+    """A held call is decided once."""
+
+    code = "hold_settled"
+    message = "The held call was decided before, or its time is over."
 
 
 class Unavailable(KeyscopeError):

@@ -115,6 +115,7 @@ async def serve(
                 application.counts.folder = counts
                 await stack.enter_async_context(told(application.counts))
                 await stack.enter_async_context(_traced(settings, application))
+                await stack.enter_async_context(application.held.running())
                 await stack.enter_async_context(delivering(application.deliverer, application.webhooks.lock))
             if settings.envoy_grpc is not None and isinstance(application, Application):
                 from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from keyscope.api import feed as feed_module
+from keyscope.api.changes import HEARTBEAT_S
 from keyscope.authority.ports import Account, Writer
 from keyscope.model.event import Event, EventKind
 from keyscope.store.sqlite import SqliteStore
@@ -259,6 +260,19 @@ def test_every_change_arrives_once_and_in_order_with_several_workers_writing(new
         assert len(numbers) >= 200
         for changes in told:
             assert [change["number"] for change in changes] == numbers
+
+
+def test_a_change_is_told_at_once_and_not_with_the_next_heartbeat(server: Live) -> None:
+    with following(server.url, server.first) as follower:
+        follower.next("ready")
+        follower.next("heartbeat")
+        took = []
+        for _ in range(5):
+            began_s = time.monotonic()
+            server.mint("devboxes:read")
+            follower.next("change")
+            took.append(time.monotonic() - began_s)
+    assert min(took) < HEARTBEAT_S / 2
 
 
 def test_a_follower_resumes_after_the_server_was_killed(new_directory: Callable[[], Path]) -> None:

@@ -35,6 +35,22 @@ def test_the_key_alone_is_printed_and_its_id_beside_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_restricts_and_refuses_what_a_link_before_forbids(tmp_path: Path) -> None:
+    words = ("--restrict", "instances.devboxes=dbx_a,ci-*", "--restrict", "uses=5", "--restrict", "deny=shutdownDevbox")
+    first = keyscope("attenuate", "-", *words, cwd=tmp_path, stdin=ROOT.reveal() + "\n").stdout
+    (caveat,) = parse_derived(first.strip().encode()).caveats
+    assert caveat.restrictions == {
+        "deny": ["shutdownDevbox"],
+        "instances": {"devboxes": ["ci-*", "dbx_a"]},
+        "uses": 5,
+    }
+    more = keyscope("attenuate", "-", "--restrict", '{"uses": 6}', cwd=tmp_path, stdin=first)
+    assert more.returncode == 2
+    assert "ask for no more than that" in more.stderr
+    wrong = keyscope("attenuate", "-", "--restrict", "use=6", cwd=tmp_path, stdin=first)
+    assert "is none of: instances.TYPE" in wrong.stderr
+
+
 def test_it_derives_from_stdin_and_from_a_derived_key(tmp_path: Path) -> None:
     first = keyscope("attenuate", "-", "--scope", "devboxes:write", cwd=tmp_path, stdin=ROOT.reveal() + "\n").stdout
     done = keyscope("attenuate", "-", "--no-scopes", "--json", cwd=tmp_path, stdin=first)

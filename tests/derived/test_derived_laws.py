@@ -19,6 +19,7 @@ from keyscope.model.derived import (
     MAX_LINKS,
     Derived,
     attenuate,
+    bounds_of,
     is_derived,
     last_id,
     narrowing,
@@ -26,11 +27,13 @@ from keyscope.model.derived import (
     share_of,
     verify_derived,
 )
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind, format_token, is_token
 from tests.derived import straight
 from tests.laws.strategies import scope_sets, secrets
+from tests.restrictions.making import restriction_sets
 
 NONCE = "0123456789AB"
 ROOT = format_token(Kind.RESTRICTED, bytes(32))
@@ -43,6 +46,8 @@ members = st.fixed_dictionaries(
     optional={"scopes": scope_texts, "expires_at_ms": ends, "label": st.sampled_from(["build 42", "東京"])},
 )
 links = st.lists(members, min_size=1, max_size=5)
+bound = restriction_sets.filter(bool).map(lambda one: Restrictions.parse(one))
+bound_links = st.lists(st.tuples(members, st.none() | bound), min_size=1, max_size=4)
 
 
 def chain_of(root: Secret, given_links: list[dict[str, Any]]) -> str:
@@ -81,6 +86,24 @@ def test_another_link_never_widens_whatever_it_says(
     assert before is not None
     assert after is not None
     assert within(after, before)
+
+
+@given(secrets, bound_links, members, bound)
+def test_restrictions_of_links_stand_before_those_of_links_before_and_another_never_takes_one_away(
+    root: Secret, made: list[tuple[dict[str, Any], Restrictions | None]], more: dict[str, Any], last: Restrictions
+) -> None:
+    written = [{**link, "restrictions": one.plain} if one is not None else link for link, one in made]
+    text = chain_of(root, written)
+    longer = straight.extend(text, straight.caveat(**more, restrictions=last.plain))
+    before, after = opened(text, root), opened(longer, root)
+    assert before is not None
+    assert after is not None
+    ids = verify_derived(after, share_of(root)) or ()
+    held = bounds_of(after, ids)
+    assert [one.restrictions for one in held] == [last, *(one for _, one in reversed(made) if one is not None)]
+    assert [(one.holder, one.restrictions) for one in held[1:]] == [
+        (one.holder, one.restrictions) for one in bounds_of(before, ids[:-1])
+    ]
 
 
 @given(secrets, links)

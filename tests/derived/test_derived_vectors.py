@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
-from keyscope.model.derived import attenuate, last_id, narrowing, parse_derived, share_of, verify_derived
+from keyscope.model.derived import (
+    attenuate,
+    bounds_of,
+    last_id,
+    narrowing,
+    parse_derived,
+    share_of,
+    verify_derived,
+)
 from keyscope.model.key import NEVER_MS
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.secret import Secret
 from tests.derived import straight
 from tests.programs import program, requires_program
@@ -36,6 +45,9 @@ def test_a_genuine_key_is_verified_and_narrows_as_written(row: dict[str, Any]) -
     grant, ends = narrowing(derived)
     assert (sorted(map(str, grant)) if grant is not None else None) == row["scopes"]
     assert (None if ends == NEVER_MS else ends) == row["ends_at_ms"]
+    bounds = {bound.holder: bound.restrictions.plain for bound in bounds_of(derived, tuple(row["ids"]))}
+    links = zip(row["ids"], row["links"], strict=True)
+    assert bounds == {name: link["restrictions"] for name, link in links if "restrictions" in link}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +56,8 @@ def test_a_genuine_key_is_verified_and_narrows_as_written(row: dict[str, Any]) -
 def test_the_same_limits_give_the_same_text(row: dict[str, Any]) -> None:
     key = row["root"]
     for members in row["links"]:
-        key = attenuate(key, **members).reveal()
+        restrictions = Restrictions.parse(members["restrictions"]) if "restrictions" in members else None
+        key = attenuate(key, **{**members, "restrictions": restrictions}).reveal()
     assert key == row["text"]
 
 

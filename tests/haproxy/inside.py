@@ -15,6 +15,8 @@ from tests.live import Live
 
 T = TypeVar("T")
 WAIT_S = 30.0
+USAGE = "/v1/devboxes/dbx_1/usage"
+"""A read of which HAProxy judges every key alone: there is no credential in its reply."""
 
 
 def until(condition: Callable[[], T | None], wait_s: float = WAIT_S) -> T:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.gate.raw import Raw, request_head
 from tests.haproxy.conftest import engine_live
-from tests.haproxy.inside import Inside, children, stopped, until
+from tests.haproxy.inside import USAGE, Inside, children, stopped, until
 from tests.haproxy.many import Many, minted
 from tests.haproxy.traffic import Sent, read, traffic
 from tests.live import Live
@@ -32,7 +32,7 @@ STOP_S = 10.0
 def status(live: Live, secret: str) -> int:
     """Of a call that the key may make; 0 if nobody answers."""
     try:
-        return httpx.get(f"{live.url}/v1/devboxes", headers={"authorization": f"Bearer {secret}"}).status_code
+        return httpx.get(live.url + USAGE, headers={"authorization": f"Bearer {secret}"}).status_code
     except httpx.TransportError:
         return 0
 
@@ -78,7 +78,7 @@ def test_without_its_workers_haproxy_judges_what_it_can_and_answers_503_to_the_r
     with stopped(fresh.pid):  # nobody starts the worker again
         os.kill(inside.worker, signal.SIGKILL)
         assert status(fresh, secret) == 200
-        refused = until(lambda: fresh.call("GET", "/v1/devboxes", dead["key_secret"]))
+        refused = until(lambda: fresh.call("GET", USAGE, dead["key_secret"]))
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     until(lambda: status(fresh, dead["key_secret"]) == 401)
 
@@ -144,12 +144,12 @@ def test_a_connection_that_was_idle_in_a_reload_takes_one_more_request(fresh: Li
     """If it were closed at once, a request that is on its way would be lost."""
     inside, key = Inside(fresh), fresh.mint("devboxes:read")["key_secret"]
     with Raw(fresh.port) as raw:
-        assert raw.ask("GET", "/v1/devboxes", key).status == 200
+        assert raw.ask("GET", USAGE, key).status == 200
         before = children(inside.haproxy)
         os.kill(inside.haproxy, signal.SIGUSR2)
         until(lambda: set(children(inside.haproxy)) - set(before))
         until(inside.is_judging)
-        assert raw.ask("GET", "/v1/devboxes", key).status == 200
+        assert raw.ask("GET", USAGE, key).status == 200
 
 
 def test_an_orderly_end_waits_for_requests_and_not_for_idle_connections(fresh: Live, upstream: Recorder) -> None:
@@ -162,10 +162,10 @@ def test_an_orderly_end_waits_for_requests_and_not_for_idle_connections(fresh: L
         return Reply()
 
     with Raw(fresh.port) as idle, Raw(fresh.port) as busy, ThreadPoolExecutor(1) as pool:
-        assert idle.ask("GET", "/v1/devboxes", key).status == 200
+        assert idle.ask("GET", USAGE, key).status == 200
         upstream.respond = slow
         try:
-            busy.send(request_head("GET", "/v1/devboxes", key))
+            busy.send(request_head("GET", USAGE, key))
             assert began.wait(10)
             began_s = time.monotonic()
             stopping = pool.submit(fresh.stop)

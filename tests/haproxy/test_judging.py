@@ -12,7 +12,7 @@ import pytest
 from keyscope.derive import attenuate
 from keyscope.store.open import open_store
 from tests.haproxy.conftest import UPSTREAM_KEY
-from tests.haproxy.inside import Inside, stopped, until
+from tests.haproxy.inside import USAGE, Inside, stopped, until
 from tests.live import Live
 from tests.recorder import Recorder, Reply
 
@@ -31,10 +31,10 @@ ALONE, KEYSCOPE, NOBODY = {"api": 1, "keyscope": 0}, {"api": 0, "keyscope": 1}, 
 def test_it_allows_and_refuses_while_keyscope_stands_still(engine: Live, inside: Inside, upstream: Recorder) -> None:
     secret = engine.mint("devboxes:read")["key_secret"]
     with stopped(inside.worker):
-        assert engine.call("GET", "/v1/devboxes/dbx_1", secret).status_code == 200
+        assert engine.call("GET", USAGE, secret).status_code == 200
         refused = engine.call("POST", "/v1/devboxes/dbx_1/suspend", secret)
-        assert engine.call("GET", "/v1/devboxes/dbx_1", "").status_code == 401
-        assert engine.call("GET", "/v1/devboxes/dbx_1", secret[:-1] + "x").status_code == 401
+        assert engine.call("GET", USAGE, "").status_code == 401
+        assert engine.call("GET", USAGE, secret[:-1] + "x").status_code == 401
     assert [seen.method for seen in upstream.take()] == ["GET"]
     assert (refused.status_code, refused.json()["missing_scopes"]) == (403, ["devboxes:write"])
     assert "devboxes:write for suspendDevbox (POST /v1/devboxes/dbx_1/suspend)" in refused.json()["message"]
@@ -45,7 +45,7 @@ def test_what_it_says_by_itself_is_what_the_built_in_gate_says(engine: Live, ins
     secret = engine.mint("devboxes:read")["key_secret"]
     # A field that HAProxy never judges with makes it ask.
     for method, key in (("GET", ""), ("GET", secret[:-1] + "x"), ("POST", secret)):
-        path = "/v1/devboxes/dbx_1/suspend" if method == "POST" else "/v1/devboxes/dbx_1"
+        path = "/v1/devboxes/dbx_1/suspend" if method == "POST" else USAGE
         alone = engine.call(method, path, key)
         keyscopes = engine.call(method, path, key, headers={"te": "trailers"})
         assert (alone.status_code, "server" in alone.headers) == (keyscopes.status_code, False)
@@ -82,10 +82,11 @@ def test_the_upstream_gets_its_own_key_and_who_called_and_nothing_that_could_mis
 ) -> None:
     made = engine.mint("devboxes:read")
     spoofed = {"x-keyscope-key-id": "key_other", "x-forwarded-for": "1.2.3.4", "cookie": "a=b", "x_y": "1", "via": "x"}
-    status, by = asked(inside, lambda: engine.call("GET", "/v1/devboxes?limit=1", made["key_secret"], headers=spoofed))
+    target = "/v1/devboxes/dbx_1/usage?limit=1"
+    status, by = asked(inside, lambda: engine.call("GET", target, made["key_secret"], headers=spoofed))
     assert (status, by) == (200, ALONE)
     [seen] = upstream.take()
-    assert seen.target == "/v1/devboxes?limit=1"
+    assert seen.target == target
     assert seen.all("authorization") == [f"Bearer {UPSTREAM_KEY}"]
     assert seen.all("x-keyscope-key-id") == [made["id"]]
     assert len(seen.all("x-keyscope-account-id")) == 1
@@ -96,7 +97,7 @@ def test_the_upstream_gets_its_own_key_and_who_called_and_nothing_that_could_mis
 def test_cookies_of_the_upstream_do_not_reach_the_caller(engine: Live, inside: Inside, upstream: Recorder) -> None:
     secret = engine.mint("devboxes:read")["key_secret"]
     upstream.respond = lambda _: Reply(headers=[("set-cookie", "a=b"), ("alt-svc", 'h3=":1"'), ("x-kept", "1")])
-    response = engine.call("GET", "/v1/devboxes", secret)
+    response = engine.call("GET", USAGE, secret)
     upstream.respond = lambda _: Reply()
     assert (response.status_code, response.headers["x-kept"]) == (200, "1")
     assert not {"set-cookie", "alt-svc"} & set(response.headers)
@@ -106,8 +107,8 @@ def test_cookies_of_the_upstream_do_not_reach_the_caller(engine: Live, inside: I
     ("method", "path", "headers", "status"),
     [
         ("POST", "/v1/devboxes", {}, 200),  # its body counts
-        ("GET", "/v1/devboxes/dbx_1", {"connection": "x-keyscope-key-id"}, 200),
-        ("GET", "/v1/devboxes/dbx_1", {"expect": "100-continue"}, 200),
+        ("GET", USAGE, {"connection": "x-keyscope-key-id"}, 200),
+        ("GET", USAGE, {"expect": "100-continue"}, 200),
         ("GET", "/v1/devboxes/me", {}, 200),  # a literal word elsewhere
         ("GET", "/v1/devboxes/a%20b", {}, 200),
         ("GET", "/v1/devboxes/dbx_1;x=1", {}, 400),
@@ -130,14 +131,14 @@ def test_it_asks_about_what_is_not_plain(
 def test_a_derived_key_is_keyscopes_to_judge(engine: Live, inside: Inside) -> None:
     secret = engine.mint("devboxes:write")["key_secret"]
     derived = attenuate(secret, scopes=["devboxes:read"])
-    assert asked(inside, lambda: engine.call("GET", "/v1/devboxes", derived)) == (200, KEYSCOPE)
+    assert asked(inside, lambda: engine.call("GET", USAGE, derived)) == (200, KEYSCOPE)
     assert asked(inside, lambda: engine.call("POST", "/v1/devboxes/dbx_1/suspend", derived)) == (403, KEYSCOPE)
 
 
 def test_a_new_key_is_known_when_it_is_handed_out(engine: Live, inside: Inside) -> None:
     for _ in range(50):
         secret = engine.mint("devboxes:read")["key_secret"]
-        assert asked(inside, lambda key=secret: engine.call("GET", "/v1/devboxes", key)) == (200, ALONE)  # type: ignore[misc]
+        assert asked(inside, lambda key=secret: engine.call("GET", USAGE, key)) == (200, ALONE)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("change", ["revoke", "suspend", "narrow", "expire", "rotate"])
@@ -149,7 +150,7 @@ def test_a_change_holds_for_the_next_request(engine: Live, inside: Inside, chang
     if change == "narrow":
         body = {"scopes": [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]}
         assert engine.call("POST", path, json=body).status_code == 200
-        assert engine.call("GET", "/v1/devboxes", made["key_secret"]).status_code == 200
+        assert engine.call("GET", USAGE, made["key_secret"]).status_code == 200
     elif change == "expire":
         soon = int(time.time() * 1000) + 300
         assert engine.call("POST", path, json={"expires_at_ms": soon}).status_code == 200
@@ -179,24 +180,34 @@ def test_a_key_that_was_narrowed_is_keyscopes_to_refuse(engine: Live, inside: In
     assert (refused.status_code, "keys revert" in refused.json()["next"][0]) == (403, True)
 
 
+@pytest.mark.parametrize(("scope", "by"), [("devboxes:read", KEYSCOPE), ("devboxes:write", ALONE)])
+def test_a_credential_in_a_reply_goes_only_to_who_may_have_it(
+    scope: str, by: dict[str, int], engine: Live, inside: Inside, upstream: Recorder
+) -> None:
+    upstream.respond = lambda _: Reply(body=b'{"id":"dbx_1","tunnel":{"auth_token":"s3cret","auth_mode":"open"}}')
+    secret = engine.mint(scope)["key_secret"]
+    assert asked(inside, lambda: engine.call("GET", "/v1/devboxes/dbx_1", secret)) == (200, by)
+    assert (b"s3cret" in engine.call("GET", "/v1/devboxes/dbx_1", secret).content) == (by is ALONE)
+
+
 def test_a_key_expires_at_its_time_without_anybody_telling(engine: Live, inside: Inside) -> None:
     soon = int(time.time() * 1000) + 400
     secret = engine.mint("devboxes:read", expires_at_ms=soon)["key_secret"]
-    assert asked(inside, lambda: engine.call("GET", "/v1/devboxes", secret)) == (200, ALONE)
+    assert asked(inside, lambda: engine.call("GET", USAGE, secret)) == (200, ALONE)
     until(lambda: time.time() * 1000 >= soon)
-    assert engine.call("GET", "/v1/devboxes", secret).status_code == 401
+    assert engine.call("GET", USAGE, secret).status_code == 401
 
 
 def test_the_use_of_a_dead_key_is_counted(engine: Live, inside: Inside) -> None:
     made = engine.mint("devboxes:read")
     engine.revoke(made["id"])
-    assert engine.call("GET", "/v1/devboxes", made["key_secret"]).status_code == 401
+    assert engine.call("GET", USAGE, made["key_secret"]).status_code == 401
     until(lambda: engine.call("GET", f"/v1/restricted_keys/{made['id']}").json()["dead_uses"])
 
 
 def test_a_use_that_haproxy_saw_is_written_down(engine: Live, inside: Inside) -> None:
     made = engine.mint("devboxes:read")
-    assert asked(inside, lambda: engine.call("GET", "/v1/devboxes", made["key_secret"])) == (200, ALONE)
+    assert asked(inside, lambda: engine.call("GET", USAGE, made["key_secret"])) == (200, ALONE)
     used = until(lambda: engine.call("GET", f"/v1/restricted_keys/{made['id']}").json()["last_used_at_ms"])
     assert abs(used - time.time() * 1000) < 60_000
 
@@ -217,7 +228,7 @@ def test_without_its_leave_it_asks_about_everything(engine: Live, inside: Inside
     for until_ms in (0, int(time.time() * 1000) + 3_600_000):  # never renewed; renewed before the clock was set back
         with stopped(inside.engine):
             inside.ask(f"set map {inside.folder / 'lease.map'} until {until_ms}")
-            assert asked(inside, lambda: engine.call("GET", "/v1/devboxes", secret)) == (200, KEYSCOPE)
+            assert asked(inside, lambda: engine.call("GET", USAGE, secret)) == (200, KEYSCOPE)
 
 
 def test_most_operations_are_judged_alone(inside: Inside) -> None:

@@ -68,8 +68,16 @@ def test_a_call_that_has_a_row_needs_what_the_table_says(path: str, method: str)
     assert not is_own(path)
     route = TABLE.find(matched_method(method), path)
     assert route is not None
-    assert (NEEDS[row.call], row.operation, route.conditions) == (BITS.of(route.needs), route.id, ())
-    assert row.scopes == route.needs
+    assert (NEEDS[row.call], row.operation, route.conditions) == (BITS.of(route.needs_for_all), route.id, ())
+    assert (row.scopes, row.hides) == (route.needs, route.needs_for_all != route.needs)
+
+
+def test_who_would_get_a_credential_by_reading_alone_is_not_let_through_by_haproxy() -> None:
+    grant = Grant([Scope.parse("devboxes:read")])
+    for call in ("/v1/devboxes:GET", "/v1/devboxes/*:GET"):
+        assert ROWS[call].hides
+        assert BITS.of_grant(grant) & ROWS[call].needs != ROWS[call].needs
+        assert BITS.of_grant(Grant([Scope.parse("devboxes:write")])) & ROWS[call].needs == ROWS[call].needs
 
 
 QUERIES = st.text(st.sampled_from('?/*=&%:#a1.;~!"$ \x7fé'), max_size=8)

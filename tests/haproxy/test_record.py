@@ -58,7 +58,7 @@ def called(live: Live, secret: str, path: str, count: int) -> int:
 
 
 def test_allowed_calls_are_counted_by_key_and_operation(fresh: Live) -> None:
-    one, other = fresh.mint("devboxes:read"), fresh.mint("devboxes:write")
+    one, other = fresh.mint("devboxes:write", "agents:read"), fresh.mint("devboxes:write")
     before = Inside(fresh).answered_by()
     assert called(fresh, one["key_secret"], LIST, 7) == 7
     assert called(fresh, one["key_secret"], f"{LIST}?limit=1", 2) == 2

@@ -16,7 +16,8 @@ from tests.webhooks.receiver import Receiver, add
 
 pytestmark = requires_program("haproxy")
 
-SHOW = "/v1/devboxes/dbx_1"
+DEVBOX = "/v1/devboxes/dbx_1"
+SHOW = f"{DEVBOX}/usage"
 
 
 @pytest.fixture
@@ -34,11 +35,11 @@ def test_calls_and_refusals_of_haproxy_are_counted_and_first_uses_told_once(tell
         key = telling.mint("devboxes:read")
         before = Inside(telling).answered_by()
         statuses = [telling.call("GET", SHOW, key["key_secret"]).status_code for _ in range(3)]
-        statuses += [telling.call("POST", f"{SHOW}/suspend", key["key_secret"]).status_code]
+        statuses += [telling.call("POST", f"{DEVBOX}/suspend", key["key_secret"]).status_code]
         assert statuses == [200, 200, 200, 403]
         after = Inside(telling).answered_by()
         assert (after["api"] - before["api"], after["keyscope"] - before["keyscope"]) == (3, 0)
-        allowed = {"operation": "getDevbox", "verdict": "allowed", "code": ""}
+        allowed = {"operation": "getDevboxResourceUsage", "verdict": "allowed", "code": ""}
         refused = {"operation": "suspendDevbox", "verdict": "refused", "code": "insufficient_scope"}
 
         def counted(found: reading.Values) -> bool:

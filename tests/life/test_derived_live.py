@@ -35,6 +35,34 @@ def test_a_standard_key_can_be_narrowed_too(live: Live) -> None:
     assert live.call("POST", "/v1/devboxes", key, json={}).status_code == 403
 
 
+def test_its_restrictions_hold_beside_those_of_its_root(live: Live) -> None:
+    made = live.mint("devboxes:write", restrictions={"instances": {"devboxes": ["ci-*"]}})
+    key = attenuate(made["key_secret"], restrictions={"deny": ["shutdownDevbox"], "instances": {"devboxes": ["*-1"]}})
+    assert live.call("GET", "/v1/devboxes/ci-1", key).status_code == 200
+    assert live.call("GET", "/v1/devboxes/ci-2", key).status_code == 403
+    assert live.call("GET", "/v1/devboxes/x-1", key).status_code == 403
+    denied = fault(live.call("POST", "/v1/devboxes/ci-1/shutdown", key), 403, "restricted")
+    assert "is denied this operation" in denied
+    holders = [one["holder"] for one in done(live.call("GET", "/keyscope/me", key))["restrictions"]]
+    assert holders == [derived_id(key), made["id"]]
+
+
+def test_a_standard_key_can_be_restricted_too_and_then_reaches_nothing_that_the_policy_does_not_list(
+    live: Live,
+) -> None:
+    key = attenuate(live.first, restrictions={"instances": {"devboxes": ["dbx_a"]}})
+    assert live.call("GET", "/v1/devboxes/dbx_a", key).status_code == 200
+    assert live.call("GET", "/v1/devboxes/dbx_b", key).status_code == 403
+    assert live.call("GET", "/v1/no/such", live.first).status_code == 200
+    assert live.call("GET", "/v1/no/such", key).status_code == 403
+
+
+def test_a_restriction_that_names_what_the_policy_does_not_have_makes_it_no_key(live: Live) -> None:
+    made = live.mint("devboxes:write")
+    assert status(live, attenuate(made["key_secret"], restrictions={"deny": ["shutDownDevbox"]})) == 401
+    assert status(live, attenuate(made["key_secret"], restrictions={"own": ["devbox"]})) == 401
+
+
 def test_it_ends_at_its_own_time(live: Live) -> None:
     made = live.mint("devboxes:read")
     ends = now_ms() + 700

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -80,7 +81,7 @@ windows = st.fixed_dictionaries(
 )
 holds = st.fixed_dictionaries({"deadline_ms": st.integers(1, 10)}, optional={"operations": st.just(["shutdownDevbox"])})
 
-restriction_sets = st.fixed_dictionaries(
+restriction_sets: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {},
     optional={
         "instances": instances,

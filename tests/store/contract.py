@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import pytest
 from msgspec.structs import replace as with_
+from tests.store.contract_holds import HeldContract
 from tests.store.contract_life import LifeContract
 from tests.store.contract_lists import ListContract
 from tests.store.contract_runs import RunContract
@@ -334,6 +335,7 @@ class StoreContract(
     ListContract,
     LifeContract,
     RunContract,
+    HeldContract,
     SessionContract,
 ):
     """All of it."""

@@ -20,6 +20,7 @@ from keyscope.api.caller import ADMITTED, Answered, Desk, call_of, note_forbidde
 from keyscope.api.changes import ChangeRoutes
 from keyscope.api.documented import BODY_MODELS
 from keyscope.api.ending import EndingRoutes
+from keyscope.api.holds import HoldRoutes
 from keyscope.api.introspection import TokenRoutes
 from keyscope.api.keys import KeyRoutes
 from keyscope.api.leaks import GITHUB, LeakRoutes
@@ -87,6 +88,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(WebhookRoutes(desk).router)
     app.include_router(MeRoutes(desk).router)
     app.include_router(RunRoutes(desk).router)
+    app.include_router(HoldRoutes(desk).router)
     app.include_router(VerifyRoutes(desk).router)
     app.include_router(ChangeRoutes(desk).router)
     app.include_router(AuditRoutes(desk).router)

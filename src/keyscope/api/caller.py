@@ -17,6 +17,7 @@ from keyscope.api.meters import Meters
 from keyscope.api.requests import LATEST_MS, parse
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
+from keyscope.authority.holds import Holds
 from keyscope.authority.leaks import Leaks
 from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
@@ -74,6 +75,7 @@ class Desk(Struct, frozen=True):
     lifecycle: Lifecycle
     tightening: Tightening
     runs: Runs
+    holds: Holds
     rotation: Rotation
     derivation: Derivation
     panic: Panic

@@ -142,7 +142,8 @@ class ChangeStream(Response):
                 parts.append(_heartbeat(number, news.at_ms))
                 beat_at_s = now_s() + HEARTBEAT_S
             await _write(send, parts)
-            await asyncio.wait({gone, woken}, timeout=_pause_s(news, beat_at_s - now_s()))
+            pause_s = _pause_s(news, beat_at_s - now_s())
+            await asyncio.wait({gone, woken}, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _pause_s(news: News, until_beat_s: float) -> float:

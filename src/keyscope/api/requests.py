@@ -32,7 +32,18 @@ from keyscope.model.scope import WIRE_LEVEL_PREFIX, WIRE_TYPE_PREFIX, Level, Sco
 from keyscope.webhooks.address import MOST_CHARACTERS
 from keyscope.wire.codec import decode
 
-WebhookKind = Literal["key.minted", "key.revoked", "key.dead_used", "key.first_used", "key.expiring", "key.expired"]
+WebhookKind = Literal[
+    "key.minted",
+    "key.revoked",
+    "key.dead_used",
+    "hold.created",
+    "hold.approved",
+    "hold.refused",
+    "hold.ended",
+    "key.first_used",
+    "key.expiring",
+    "key.expired",
+]
 MAX_NAME = 200
 MAX_REASON = 500
 MAX_WHERE = 2000
@@ -182,15 +193,23 @@ class RevokeKey(_Strict):
     reason: Reason | None = None
 
 
+class ApproveHold(_Strict):
+    """Why, for the record, and the digest of the call that was read: 64 hexadecimal digits."""
+
+    reason: Reason | None = None
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
 class Nothing(_Strict):
     """An empty object, or no body."""
 
 
 class LintScopes(_Strict):
-    """Scopes to remark upon, or a preset."""
+    """Scopes to remark upon, or a preset, and restrictions beside them."""
 
     scopes: Scopes = _absent()
     preset: Annotated[str, Field(max_length=64)] = _absent()
+    restrictions: RestrictionSet = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> LintScopes:

@@ -11,7 +11,7 @@ from keyscope.api.replies.rules import PresetList, Remarks, RulesView, remark_vi
 from keyscope.api.replies.shape import scope_views
 from keyscope.api.requests import LintScopes, ReplaceRules, scopes_of
 from keyscope.authority.rules import Rules
-from keyscope.policy.advice import preset_scopes
+from keyscope.policy.advice import preset_restrictions, preset_scopes
 from keyscope.policy.linter import remarks
 
 
@@ -55,7 +55,8 @@ class RuleRoutes:
                 "name": preset.name,
                 "about": preset.about,
                 "scopes": scope_views(preset.scopes),
-                "remarks": remark_views(remarks(policy, preset.scopes)),
+                "restrictions": preset.restrictions.plain if preset.restrictions is not None else None,
+                "remarks": remark_views(remarks(policy, preset.scopes, preset.restrictions)),
             }
             for preset in policy.presets
         ]
@@ -67,7 +68,8 @@ class RuleRoutes:
         asked, _ = await read(request, self._desk, LintScopes)
         policy = self._desk.policy
         named = preset_scopes(policy.presets, asked.preset) if asked.preset is not None else scopes_of(asked.scopes)
-        return json_reply({"remarks": remark_views(remarks(policy, named))})
+        restrictions = preset_restrictions(policy.presets, asked.preset, asked.restrictions)
+        return json_reply({"remarks": remark_views(remarks(policy, named, restrictions))})
 
 
 def _rules(asked: ReplaceRules) -> Rules:

@@ -12,10 +12,13 @@ from hashlib import sha256
 from keyscope.authority.lookup import acting, find_both, key_event
 from keyscope.authority.ports import Clock, Index, Store, Writer
 from keyscope.errors import BadRequest, Fault
-from keyscope.model.derived import narrowing, parse_derived, verify_derived
+from keyscope.model.derived import bounds_of, narrowing, parse_derived, verify_derived
 from keyscope.model.event import EventKind, Origin
 from keyscope.model.key import REVOKED_ALONE_MS, Key, Lineage
+from keyscope.model.operation import Table
+from keyscope.model.restriction.calls import METHODS
 from keyscope.model.token import Kind
+from keyscope.policy.restricting import unknown_names
 
 MOST_KEPT = 16_384
 """Derived keys remembered at once; when there are more, all are forgotten. About 1 KiB each."""
@@ -27,8 +30,10 @@ _LINK_ID = re.compile(r"drv_[0-9A-Za-z]{22}", re.ASCII)
 class DerivedKeys:
     """For one thread, like the index that it reads."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, table: Table) -> None:
         self._root = index.find
+        self._operations = frozenset(operation.id for operation in table) | frozenset(METHODS)
+        self._types = frozenset(scope.resource for operation in table for scope in operation.needs)
         self._revoked = index.derived_revoked
         self._kept: dict[bytes, tuple[bytes, Lineage, Lineage]] = {}
 
@@ -49,10 +54,13 @@ class DerivedKeys:
         links = verify_derived(derived, root.key.share) if root is not None and root.key.share is not None else None
         if root is None or links is None:
             return None
+        bounds = bounds_of(derived, links)
+        if any(True for bound in bounds for _ in unknown_names(bound.restrictions, self._types, self._operations)):
+            return None  # it would restrict nothing (law 1)
         grant, ends_at_ms = narrowing(derived)
         if self._revoked(root.key.id, links):
             ends_at_ms = REVOKED_ALONE_MS
-        found = root.narrowed(links, grant, ends_at_ms)
+        found = root.narrowed(links, grant, ends_at_ms, bounds)
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[mark] = (derived.digest, root, found)

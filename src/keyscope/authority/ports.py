@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from keyscope.model.event import Event
+from keyscope.model.held import Held, HeldState
 from keyscope.model.key import Key, Lineage, State
 from keyscope.model.token import Kind
 
@@ -133,6 +134,17 @@ class Session(Struct, frozen=True, kw_only=True):
     ends_at_ms: int
 
 
+class HeldQuery(Struct, frozen=True, kw_only=True):
+    """Which held calls to list: all conditions given must hold. Newest first. ``within``: of these keys alone."""
+
+    account_id: str
+    limit: int
+    state: HeldState | None = None
+    key_id: str | None = None
+    within: tuple[str, ...] | None = None
+    starting_after: str | None = None
+
+
 class Reader(Protocol):
     """A consistent view of the store."""
 
@@ -213,6 +225,22 @@ class Reader(Protocol):
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None: ...
 
+    def held_by_id(self, held_id: str) -> Held | None: ...
+
+    def held(self, query: HeldQuery) -> list[Held]: ...
+
+    def same_held(self, key_id: str, links: tuple[str, ...], digest: bytes, request_id: str | None) -> Held | None:
+        """The call of the same key with this digest that waits, or that came with the same request id; the newest."""
+
+    def waiting(self, key_id: str) -> int:
+        """How many calls of the key are HELD."""
+
+    def waiting_in(self, account_id: str) -> int:
+        """How many calls of the account are HELD."""
+
+    def due_held(self, now_ms: int, limit: int) -> list[Held]:
+        """Those that are due by the time, soonest first."""
+
     def session(self, digest: bytes) -> Session | None: ...
 
     def sessions(self, key_id: str) -> list[Session]:
@@ -251,6 +279,12 @@ class Writer(Reader, Protocol):
 
     def drop_replies(self, before_ms: int) -> None:
         """Forget replies created before the time."""
+
+    def put_held(self, held: Held) -> None:
+        """Keep a held call, or replace the one with its id. Raises ValueError if its key is not there."""
+
+    def drop_held(self, held_id: str) -> None:
+        """Forget one; one that is not there changes nothing."""
 
     def put_session(self, session: Session) -> None:
         """Keep a session, or replace the one with its digest. Raises ValueError if its key is not there."""

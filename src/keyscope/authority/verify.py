@@ -21,9 +21,11 @@ from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
 from keyscope.model.facts import Facts
-from keyscope.model.key import Lineage
+from keyscope.model.held import Held
+from keyscope.model.key import NEVER_MS, Lineage
 from keyscope.model.operation import LIVE, Route, Table
-from keyscope.model.scope import Scope
+from keyscope.model.restrictions import Bound, Restrictions
+from keyscope.model.scope import Grant, Scope
 from keyscope.model.token import CHECK_CHARS, LENGTH, is_token
 
 _MOST_ROUTES = 2048
@@ -51,7 +53,8 @@ class Verifier:
     ) -> None:
         self._find = index.find
         self._lineage = index.lineage
-        self._find_derived = DerivedKeys(index).find
+        self._find_derived = DerivedKeys(index, table).find
+        self._derived_revoked = index.derived_revoked
         self.route = lru_cache(maxsize=_MOST_ROUTES)(table.find)
         self.methods = table.methods
         self._now_ms = clock.now_ms
@@ -115,6 +118,21 @@ class Verifier:
         if lineage is None or (self._barred and not self._barred.isdisjoint(lineage.ids)):
             return None
         return lineage
+
+    def as_called(self, held: Held) -> Lineage | None:
+        """The key of a held call as it is now; for a derived key, with what that one had when it called.
+
+        None and raises as ``by_id``; None if a link was revoked.
+        """
+        lineage = self.by_id(held.key_id)
+        if lineage is None or not held.links:
+            return lineage
+        if self._derived_revoked(held.key_id, held.links) or not self._barred.isdisjoint(held.links):
+            return None
+        grant = Grant(map(Scope.parse, held.scopes)) if held.scopes is not None else None
+        ends_at_ms = NEVER_MS if held.ends_at_ms is None else held.ends_at_ms
+        bounds = tuple(Bound(holder, Restrictions.from_text(text)) for holder, text in held.bounds)
+        return lineage.narrowed(held.links, grant, ends_at_ms, bounds)
 
     def by_digest(self, digest: bytes) -> Lineage | None:
         """The key with a secret of this SHA-256, as that secret shows it, in whatever state; else as ``by_id``."""

@@ -17,6 +17,10 @@ OF_EVENTS = {
     EventKind.KEY_MINTED: "key.minted",
     EventKind.KEY_REVOKED: "key.revoked",
     EventKind.KEY_DEAD_USED: "key.dead_used",
+    EventKind.HOLD_CREATED: "hold.created",
+    EventKind.HOLD_APPROVED: "hold.approved",
+    EventKind.HOLD_REFUSED: "hold.refused",
+    EventKind.HOLD_ENDED: "hold.ended",
 }
 KINDS = (*OF_EVENTS.values(), FIRST_USED, EXPIRING, EXPIRED)
 

@@ -107,7 +107,7 @@ def _take_away(store: Store, old: Path, *, revive: bool, yes: bool) -> None:
 def _list(later: list[Later], held: list[tuple[Key, Taken]]) -> None:
     note(f"{len(later)} changes came after the backup. They took something from {len(held)} keys that it holds.")
     if held:
-        print_table(("ID", "NAME", "SINCE"), [(key.id, key.name, told_of(one)) for key, one in held])
+        print_table(("ID", "NAME", "SINCE"), [(key.id, key.name, told_of(key, one)) for key, one in held])
     minted = sum(change.kind == EventKind.KEY_MINTED for change in later)
     if minted:
         note(f"{minted} keys were minted after it. Nothing here knows them, and they are refused: mint new ones.")

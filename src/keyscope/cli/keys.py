@@ -10,6 +10,7 @@ import click
 from keyscope.cli.client import Client, ServerRefused, connect
 from keyscope.cli.options import Duration, RunText, ScopeText, as_json, option
 from keyscope.cli.output import moment, note, print_json, print_pairs, print_table, scopes_text
+from keyscope.cli.restricting import described, read_restrictions, restrict_option
 from keyscope.model.scope import Scope
 
 RESTRICTED = "/v1/restricted_keys"
@@ -42,6 +43,7 @@ def keys() -> None:
 @scope_option
 @option("--preset", help="A named set of scopes; see keyscope presets.")
 @expires_in_option
+@restrict_option
 @run_option
 @lease_option
 @standard_option
@@ -52,6 +54,7 @@ def create(
     scopes: tuple[Scope, ...],
     preset: str | None,
     expires_in: int | None,
+    restrict: tuple[str, ...],
     run: str | None,
     lease: int | None,
     standard: bool,
@@ -59,15 +62,17 @@ def create(
     json: bool,
 ) -> None:
     """Mint a key. Its secret is shown once, here. What there is to think of about its scopes goes to stderr."""
-    if standard and (scopes or preset or run or lease):
-        remedy = "--standard goes without --scope, --preset, --run and --lease."
+    if standard and (scopes or preset or restrict or run or lease):
+        remedy = "--standard goes without --scope, --preset, --restrict, --run and --lease."
         raise click.UsageError(f"A standard key has full access and outlives runs, so {remedy}")
     if scopes and preset:
         raise click.UsageError("--preset names all scopes, so it goes without --scope.")
-    body = _body(name, scopes, expires_in) | ({"preset": preset} if preset else {}) | _bound(run, lease)
+    restrictions = read_restrictions(restrict)
+    more = {"restrictions": restrictions} if restrictions is not None else {}
+    body = _body(name, scopes, expires_in) | ({"preset": preset} if preset else {}) | _bound(run, lease) | more
     with connect() as client:
         made = client.post(STANDARD if standard else RESTRICTED, body)
-        asked = {"preset": preset} if preset else {"scopes": body.get("scopes", [])}
+        asked = ({"preset": preset} if preset else {"scopes": body.get("scopes", [])}) | more
         remarks = [] if standard else client.post("/keyscope/lint", asked)["remarks"]
     print_secret(made, secret_only, json)
     for remark in remarks:
@@ -121,16 +126,29 @@ def show(key_id: str, json: bool) -> None:
 @scope_option
 @expires_in_option
 @option("--no-expiry", is_flag=True, help="Remove the expiry.")
+@restrict_option
+@option("--no-restrictions", is_flag=True, help="Take all restrictions away.")
 @as_json
 def update(
-    key_id: str, name: str | None, scopes: tuple[Scope, ...], expires_in: int | None, no_expiry: bool, json: bool
+    key_id: str,
+    name: str | None,
+    scopes: tuple[Scope, ...],
+    expires_in: int | None,
+    no_expiry: bool,
+    restrict: tuple[str, ...],
+    no_restrictions: bool,
+    json: bool,
 ) -> None:
-    """Rename a key, replace its scopes, shorten or extend its life."""
+    """Rename a key, replace its scopes or its restrictions, shorten or extend its life."""
+    if restrict and no_restrictions:
+        raise click.UsageError("--restrict and --no-restrictions contradict each other.")
     body = _body(name, scopes, expires_in)
+    if restrict or no_restrictions:
+        body["restrictions"] = read_restrictions(restrict)
     if no_expiry:
         body["expires_at_ms"] = None
     if not body:
-        raise click.UsageError("Say what to change: --name, --scope, --expires-in or --no-expiry.")
+        raise click.UsageError("Say what to change: --name, --scope, --expires-in, --no-expiry or --restrict.")
     with connect() as client:
         print_key(either(client, "POST", key_id, body=body), json)
 
@@ -213,6 +231,9 @@ def print_key(key: dict[str, Any], json: bool) -> None:
         ("last used", moment(key["last_used_at_ms"])),
     ]
     pairs += _run_pairs(key.get("run") or {})
+    for bound in key.get("effective_restrictions", []):
+        above = "" if bound["holder"] == key["id"] else f" (of {bound['holder']})"
+        pairs += [(f"restricted: {kind}", value + above) for kind, value in described(bound["restrictions"])]
     if key.get("observe_until_ms"):
         pairs.append(("observed until", moment(key["observe_until_ms"])))
     if key.get("narrowed_from") is not None:

@@ -20,6 +20,7 @@ from keyscope.cli.draft import draft_mcp
 from keyscope.cli.export import export
 from keyscope.cli.feed import feed
 from keyscope.cli.gate import gate
+from keyscope.cli.holds import holds
 from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
 from keyscope.cli.mcp import mcp
@@ -50,7 +51,7 @@ def root() -> None:
 
 _COMMANDS = (
     *(serve, gate, feed, mcp),
-    *(keys, plan, rules, presets, attenuate, panic, scan),
+    *(keys, holds, plan, rules, presets, attenuate, panic, scan),
     *(me, can, changes, audit, webhooks, policy, export, db, doctor, completion),
 )
 for command in _COMMANDS:

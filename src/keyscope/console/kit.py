@@ -28,6 +28,7 @@ TOKEN_FIELD = "csrf"  # noqa: S105  (the name of a field)
 LIST = "/v1/restricted_keys"
 STANDARD_LIST = "/v1/apikeys"
 JUDGE = "/keyscope/access/v1/evaluation"
+HOLDS = "/keyscope/holds"
 AUDIT = "/keyscope/audit"
 USAGE = "/keyscope/usage"
 
@@ -83,6 +84,7 @@ def page(path: str, handler: Handler, method: str = "GET") -> Route:
 _NAV = (
     ("overview", "", "Overview", LIST),
     ("keys", "/keys", "Keys", LIST),
+    ("holds", "/holds", "Held", HOLDS),
     ("can", "/can", "Can it?", "/keyscope/can"),
     ("audit", "/audit", "Audit", AUDIT),
 )
@@ -91,6 +93,8 @@ _NAV = (
 _AT = {
     "overview.html": "overview",
     "can.html": "can",
+    "holds.html": "holds",
+    "hold.html": "holds",
     "audit.html": "audit",
     "me.html": "me",
     "me_revoke.html": "me",

@@ -64,7 +64,8 @@ class OverviewPages:
                 "ending": _ending(reader, visitor.account_id, now_ms),
             }
 
-        return {**self._kit.desk.store.read(work), **self._trail(visitor, now_ms)}
+        held = self._kit.desk.holds.waiting(visitor.account_id) if visitor.key.is_standard else 0
+        return {**self._kit.desk.store.read(work), **self._trail(visitor, now_ms), "held": held}
 
     def _trail(self, visitor: Visitor, now_ms: int) -> Context:
         """What was refused most in a day, and what was changed last, as far as the visitor may see that."""

@@ -19,6 +19,7 @@ from keyscope.console.asking import AskingPages
 from keyscope.console.audit_page import AuditPages
 from keyscope.console.changing import ChangePages
 from keyscope.console.entrance import EntrancePages
+from keyscope.console.holds_page import HoldPages
 from keyscope.console.key_list import KeyListPages
 from keyscope.console.key_page import KeyPages
 from keyscope.console.kit import Context, Kit, page, redirect
@@ -51,6 +52,7 @@ _PAGES = (
     KeyPages,
     LifePages,
     AskingPages,
+    HoldPages,
     AuditPages,
 )
 

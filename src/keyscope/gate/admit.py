@@ -31,13 +31,13 @@ def admit(verifier: Verifier, call: Call, sight: Sight = SEES_NO_BODY) -> Allow 
     Unauthenticated and Unavailable.
     """
     outcome = first_look(verifier, call, sight)
-    if isinstance(outcome, Allow) and is_judged_by_body(outcome):
-        _let_through(verifier, outcome, call)
-    return outcome
+    return let_through(verifier, outcome, call) if isinstance(outcome, Allow) else outcome
 
 
 def first_look(verifier: Verifier, call: Call, sight: Sight = SEES_BODY) -> Allow | Answer:
-    """The same, for one that goes on to judge the body where ``is_judged_by_body``: nothing is counted before that."""
+    """The same without the end: whoever has an Allow from here judges the body where ``is_judged_by_body``, and then
+    asks ``let_through``.
+    """
     try:
         decision = verifier.decide(find_bearer(call.headers), call.matched_method, call.path, sight, call.peer)
     except Unauthenticated as error:
@@ -46,8 +46,6 @@ def first_look(verifier: Verifier, call: Call, sight: Sight = SEES_BODY) -> Allo
     if not isinstance(decision, Allow):
         verifier.note_denied(decision, attempt_of(call))
         return refusal(decision, call.method, call.path)
-    if not is_judged_by_body(decision):
-        _let_through(verifier, decision, call)
     return decision
 
 
@@ -95,7 +93,15 @@ def _facts(sight: Sight, lineage: Lineage, route: Route | None, call: Call) -> F
 def admit_with(
     verifier: Verifier, allow: Allow, call: Call, body: Json | UnsetType, sight: Sight = SEES_BODY
 ) -> Allow | Answer:
-    """Judge a call again that passed the first look, by all that it needs with its body.
+    """Judge a call again that passed the first look, as ``second_look`` does, and then ``let_through``."""
+    outcome = second_look(verifier, allow, call, body, sight)
+    return let_through(verifier, outcome, call) if isinstance(outcome, Allow) else outcome
+
+
+def second_look(
+    verifier: Verifier, allow: Allow, call: Call, body: Json | UnsetType, sight: Sight = SEES_BODY
+) -> Allow | Answer:
+    """Judge a call again by all that it needs with its body.
 
     ``body`` is the value that goes on, None for an empty one; UNSET for one that nobody saw, which may then hold
     anything. Raises Unavailable.
@@ -109,16 +115,17 @@ def admit_with(
         seen = sight.with_body(facts, allow.lineage, route, body) if facts is not None else None
         decision = verifier.judge(allow.lineage, route, route.needs_with(body), seen)
     if isinstance(decision, Allow):
-        _let_through(verifier, decision, call)
         return decision
     verifier.note_denied(decision, attempt_of(call))
     return refusal(decision, call.method, call.path)
 
 
-def _let_through(verifier: Verifier, allow: Allow, call: Call) -> None:
+def let_through(verifier: Verifier, allow: Allow, call: Call) -> Allow | Answer:
+    """Write the call down, when nothing else is left to be judged."""
     verifier.note_use(allow)
     if allow.observed is not None:
         verifier.note_observed(allow.observed, attempt_of(call))
+    return allow
 
 
 def attempt_of(call: Call) -> Attempt:

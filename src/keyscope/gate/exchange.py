@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
+from keyscope.errors import UpstreamFailure
 from keyscope.gate.standing import Standing
 from keyscope.wire.asgi import Receive
 
@@ -35,6 +36,8 @@ class Exchange:
         self._idle_s = idle_timeout_s
         self._first: bytes | None = None
         self._ended = asyncio.Event()
+        self.failure: UpstreamFailure | None = None
+        """What went wrong on the way to the upstream."""
         self.broken = False
         """Whether the caller failed to send a whole body."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import aiohttp
 from msgspec import Struct
 
 from keyscope.errors import UpstreamAnswer
+from keyscope.gate.events import Events
 from keyscope.gate.exchange import Exchange
-from keyscope.gate.mcp_lists import MAX_BYTES, Events, May, cut_down
+from keyscope.gate.mcp_lists import MAX_BYTES, May, cut_down
 from keyscope.gate.proxy import pass_on
 from keyscope.gate.stream import EVENTS
 from keyscope.wire.asgi import RawHeaders, Send, send_answer
@@ -37,7 +40,7 @@ class Relay(Struct, frozen=True):
             await self._whole(self.may, exchange, send)
         elif kind == EVENTS:
             self._check_plain()
-            edit = Events(self.may).feed
+            edit = Events(partial(cut_down, may=self.may))
             await pass_on(self.response, self._other_body(), exchange, send, edit, self._last_event)
         elif self.response.status < 400:
             raise UpstreamAnswer(f"a list as {kind}")

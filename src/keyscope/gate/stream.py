@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import Protocol
 
 import aiohttp
 
@@ -19,24 +19,40 @@ _AT_END = re.compile(EVENT_END.pattern + rb"\Z")
 _LONGEST_END = 4
 
 
+class Edit(Protocol):
+    """Changes a body on its way. Both methods may raise KeyscopeError, and the answer then breaks off."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What can go on once these bytes have come."""
+
+    def close(self) -> bytes:
+        """The rest, after the last of them."""
+
+
 class Stream:
     """Passes chunks on as they come. ``edit`` may keep some of it back, or change it."""
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, send: Send, edit: Callable[[bytes], bytes] | None = None
-    ) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, send: Send, edit: Edit | None = None) -> None:
         self._response = response
         self._send = send
         self._edit = edit
         self._end = b"\n\n"
 
-    async def copy(self) -> None:
-        """Pass all of it on."""
+    async def copy(self, begun: bytes = b"") -> None:
+        """Pass all of it on, after what was read of it already."""
+        await self._take(begun)
         async for chunk in self._response.content.iter_any():
-            passed = self._edit(chunk) if self._edit is not None else chunk
-            if passed:
-                self._end = (self._end + passed)[-_LONGEST_END:]
-                await self._send({"type": "http.response.body", "body": passed, "more_body": True})
+            await self._take(chunk)
+        if self._edit is not None:
+            await self._pass(self._edit.close())
+
+    async def _take(self, chunk: bytes) -> None:
+        await self._pass(self._edit.feed(chunk) if self._edit is not None else chunk)
+
+    async def _pass(self, part: bytes) -> None:
+        if part:
+            self._end = (self._end + part)[-_LONGEST_END:]
+            await self._send({"type": "http.response.body", "body": part, "more_body": True})
 
     @property
     def takes_event(self) -> bool:

@@ -50,6 +50,12 @@ class JsonPath(Struct, frozen=True):
         return self.text
 
 
+class Credential(JsonPath, frozen=True):
+    """A path to a live credential in a reply. A key without ``needs`` does not receive it."""
+
+    needs: Scope
+
+
 def _step(value: Json, step: str) -> list[Json]:
     if step == "[*]":
         return value if isinstance(value, list) else []

@@ -20,13 +20,15 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, json
 
 from keyscope.model.key import NEVER_MS
+from keyscope.model.restrictions import Bound, Restrictions
 from keyscope.model.scope import Grant, Scope
 from keyscope.model.secret import Secret
+from keyscope.model.tightness import beyond
 from keyscope.model.token import ALPHABET, checksum, is_token
 
 PREFIX = b"dk_"
@@ -61,9 +63,10 @@ _ScopeText = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}:(none|read|writ
 class Caveat(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What one link takes away; a member that is absent takes nothing away.
 
-    ``scopes`` are short forms, each resource type once, and empty means nothing at all; ``expires_at_ms`` is Unix
-    milliseconds; ``label`` is for people, and goes into the record. The ``nonce`` (12 base62 characters) keeps two
-    links that say the same apart. A member that this version does not know refuses the key (law 1).
+    ``scopes`` are short forms, each resource type once, and empty means nothing at all; ``restrictions`` are those of
+    model/restrictions.py, in their one spelling; ``expires_at_ms`` is Unix milliseconds; ``label`` is for people, and
+    goes into the record. The ``nonce`` (12 base62 characters) keeps two links that say the same apart. A member that
+    this version does not know refuses the key (law 1).
 
     Members stand in the order of their names, so that the JSON is that of RFC 8785.
     """
@@ -71,7 +74,13 @@ class Caveat(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     expires_at_ms: Annotated[int, Meta(ge=1, le=MAX_TIME_MS)] | None = None
     label: Annotated[str, Meta(min_length=1, max_length=MAX_LABEL)] | None = None
     nonce: Annotated[str, Meta(pattern=rf"^[0-9A-Za-z]{{{NONCE_CHARS}}}\Z")]
+    restrictions: dict[str, Any] | None = None
     scopes: Annotated[tuple[_ScopeText, ...], Meta(max_length=MAX_SCOPES)] | None = None
+
+    @property
+    def bounds(self) -> Restrictions | None:
+        """What ``restrictions`` say. Raises ValueError for what is not known here."""
+        return Restrictions.parse(self.restrictions) if self.restrictions is not None else None
 
 
 class Derived(Struct, frozen=True):
@@ -141,6 +150,12 @@ def narrowing(derived: Derived) -> tuple[Grant | None, int]:
     return grant, ends
 
 
+def bounds_of(derived: Derived, ids: tuple[str, ...]) -> tuple[Bound, ...]:
+    """The restrictions in the links, the last one first. ``ids`` are the links', first to last."""
+    links = [(name, caveat.bounds) for name, caveat in zip(ids, derived.caveats, strict=True)]
+    return tuple(Bound(name, found) for name, found in reversed(links) if found is not None)
+
+
 def attenuate(
     key: Secret | str,
     *,
@@ -148,6 +163,7 @@ def attenuate(
     scopes: Iterable[Scope | str] | None = None,
     expires_at_ms: int | None = None,
     label: str | None = None,
+    restrictions: Restrictions | None = None,
 ) -> Secret:
     """A narrower key from a root key (``ak_``, ``rk_``) or from a derived one (``dk_``), whose chain it then extends.
 
@@ -157,11 +173,13 @@ def attenuate(
     text = _ascii(key.reveal() if isinstance(key, Secret) else key)
     asked = None if scopes is None else tuple(_scope(scope) for scope in scopes)
     words = None if asked is None else tuple(map(str, asked))
-    link = json.encode(Caveat(expires_at_ms=expires_at_ms, label=label, nonce=nonce, scopes=words))
+    plain = restrictions.plain if restrictions else None
+    link = _encode(Caveat(expires_at_ms=expires_at_ms, label=label, nonce=nonce, restrictions=plain, scopes=words))
     _check(link)
     if text.startswith(PREFIX):
         parent = parse_derived(text)
         _refuse_more(parent, asked or (), expires_at_ms)
+        _refuse_looser(parent, restrictions)
         return _extended(_payload(text), len(parent.links), link)
     return _extended(_seed(text), 0, link)
 
@@ -201,6 +219,13 @@ def _refuse_more(parent: Derived, asked: tuple[Scope, ...], expires_at_ms: int |
         raise ValueError(f"the key ends at {ends} (Unix milliseconds), so what is derived from it cannot end later")
 
 
+def _refuse_looser(parent: Derived, asked: Restrictions | None) -> None:
+    held = [caveat.bounds for caveat in parent.caveats]
+    faults = [fault for above in held if above is not None for fault in beyond(asked, above, "the key")]
+    if faults:
+        raise ValueError("; ".join(f"{fault.path.removeprefix('$.')}: {fault.message}" for fault in faults))
+
+
 def _payload(text: bytes) -> bytes:
     """The payload of a derived key's text, decoded from its one spelling."""
     body = text[len(PREFIX) : -_CHECK_CHARS]
@@ -233,7 +258,7 @@ def _links(payload: bytes) -> tuple[bytes, ...]:
 
 
 _decode = json.Decoder(Caveat).decode
-_encode = json.Encoder().encode
+_encode = json.Encoder(order="deterministic").encode
 
 
 def _read(link: bytes) -> Caveat:
@@ -244,6 +269,9 @@ def _read(link: bytes) -> Caveat:
     caveat = _decode(link)
     if _encode(caveat) != link:
         raise ValueError("not in canonical form")
+    bounds = caveat.bounds
+    if bounds is not None and (not bounds or bounds.plain != caveat.restrictions):
+        raise ValueError("restrictions that are empty, or not in their one spelling")
     if caveat.label is not None and not caveat.label.isprintable():
         raise ValueError("a label is one line of printable characters")
     if caveat.scopes and len({scope.partition(":")[0] for scope in caveat.scopes}) != len(caveat.scopes):

@@ -23,6 +23,10 @@ class EventKind(StrEnum):
     DERIVED_KEY_REVOKED = "derived_key.revoked"
     ACCOUNT_RULES_CHANGED = "account.rules_changed"
     KEY_LEAK_REPORTED = "key.leak_reported"
+    HOLD_CREATED = "hold.created"
+    HOLD_APPROVED = "hold.approved"
+    HOLD_REFUSED = "hold.refused"
+    HOLD_ENDED = "hold.ended"
     WEBHOOK_ADDED = "webhook.added"
     WEBHOOK_REMOVED = "webhook.removed"
 

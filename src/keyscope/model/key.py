@@ -151,11 +151,16 @@ class Lineage:
         self.derived = ()
         self.bounds = bounds
 
-    def narrowed(self, links: tuple[str, ...], grant: Grant | None, ends_at_ms: int) -> Lineage:
-        """The same key as one of its derived keys shows it: never more, never longer. ``grant`` None adds no limit."""
+    def narrowed(
+        self, links: tuple[str, ...], grant: Grant | None, ends_at_ms: int, bounds: tuple[Bound, ...] = ()
+    ) -> Lineage:
+        """The same key as one of its derived keys shows it: never more, never longer. ``grant`` None adds no limit.
+
+        ``bounds`` are the restrictions of the links, the last one first.
+        """
         made = Lineage.__new__(Lineage)  # __init__ would work out again what is known
         made.key, made.parent, made.stopped, made.derived = self.key, self.parent, self.stopped, links
-        made.bounds = self.bounds
+        made.bounds = bounds + self.bounds
         if grant is None or self.grant is None:
             made.grant = self.grant if grant is None else grant
         else:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from keyscope.model.body import BodyCondition, Json, JsonPath
+from keyscope.model.body import BodyCondition, Credential, Json, JsonPath
 from keyscope.model.scope import Scope
 
 TIE = "+"
@@ -64,8 +64,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Members of the body that name a thing and call for no further scope, and its resource type."""
     lists: tuple[str, JsonPath] | None = None
     """The resource type that the reply lists, and where it holds the ids."""
-    credentials: tuple[JsonPath, ...] = ()
-    """Members of the reply that are live credentials."""
+    credentials: tuple[Credential, ...] = ()
+    """Members of the reply that are live credentials, each with the scope of who receives it."""
     sign: Sign | None = None
     """How it shows that an instance has ended, to which keys may be bound."""
     caps: tuple[tuple[str, int], ...] = ()
@@ -106,6 +106,12 @@ class Route(Struct, frozen=True, cache_hash=True):
     def needs_unseen(self) -> tuple[Scope, ...]:
         """All scopes that the call may need, for when nobody sees its body: every condition counts."""
         return strongest((*self.needs, *(condition.needs for condition in self.conditions)))
+
+    @property
+    def needs_for_all(self) -> tuple[Scope, ...]:
+        """All scopes with which nothing is taken out of the reply: of the call itself, and of the credentials in it."""
+        opened = (credential.needs for operation in self.operations for credential in operation.credentials)
+        return strongest((*self.needs, *opened))
 
     @property
     def caps(self) -> tuple[tuple[str, int], ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Grant, Level, Scope
 from keyscope.policy.document import Policy
 
@@ -20,11 +21,30 @@ class Remark(Struct, frozen=True):
     scopes: tuple[Scope, ...]
 
 
-def remarks(policy: Policy, scopes: tuple[Scope, ...]) -> tuple[Remark, ...]:
-    """Every remark about these scopes, the policy's cautions first."""
+def remarks(policy: Policy, scopes: tuple[Scope, ...], restrictions: Restrictions | None = None) -> tuple[Remark, ...]:
+    """Every remark about these scopes and restrictions, the policy's cautions first."""
     grant = Grant(scopes)
     found = [Remark(caution.code, caution.why, caution.when) for caution in policy.cautions if caution.holds(grant)]
-    return (*found, *_prerequisites(policy, scopes, grant), *_useless(policy, scopes))
+    more = _idle(policy, grant, restrictions) if restrictions is not None else ()
+    return (*found, *_prerequisites(policy, scopes, grant), *_useless(policy, scopes), *more)
+
+
+def _idle(policy: Policy, grant: Grant, restrictions: Restrictions) -> Iterator[Remark]:
+    """Restrictions that cannot matter, or that leave nothing."""
+    instances, own = restrictions.instances, restrictions.own
+    for resource in instances.types if instances is not None else ():
+        if grant.level(resource) is Level.NONE:
+            message = f"The key reaches no {resource}, so which ones it is limited to does not matter."
+            yield Remark("idle_restriction", message, ())
+        elif own is not None and own.limits(resource):
+            message = f"Limited to certain {resource}, the key makes none; with own it reaches only earlier ones."
+            yield Remark("idle_restriction", message, ())
+    for name in restrictions.deny.names if restrictions.deny is not None else ():
+        rows = [row for row in policy.operations if name in (row.id, row.method)]
+        if all(grant.missing(row.needs) for row in rows):
+            yield Remark("idle_restriction", f"The scopes cover no call of {name}, so to deny it changes nothing.", ())
+    if restrictions.cidrs is not None and any(text.endswith("/0") for text in restrictions.cidrs.texts):
+        yield Remark("idle_restriction", "A network of all addresses keeps nobody out.", ())
 
 
 def _prerequisites(policy: Policy, scopes: tuple[Scope, ...], grant: Grant) -> Iterator[Remark]:

@@ -55,6 +55,7 @@ def _governed(operation: Operation, resource: str) -> Operation:
         operation,
         needs=tuple(Scope(resource, scope.level) for scope in operation.needs),
         instances=tuple((at, resource) for at, _ in operation.instances),
+        credentials=tuple(replace(found, needs=Scope(resource, found.needs.level)) for found in operation.credentials),
         creates=(resource, creates[1]) if creates else None,
         destroys=resource if operation.destroys == PLACEHOLDER else None,
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from keyscope.model.body import BodyCondition, JsonPath
+from keyscope.model.body import BodyCondition, Credential, JsonPath
 from keyscope.model.operation import Operation
 from keyscope.model.scope import Level, Scope
 from keyscope.policy.source import Place, near
@@ -99,18 +99,21 @@ def _read(place: Place, names: Names) -> _Row:
     call = _call(parts["call"]) if "call" in parts else None
     conditions = list(read_conditions(parts["body"], names)) if "body" in parts else []
     refers = list(_refers(parts["refers"], names)) if "refers" in parts else []
+    needs = read_needs(parts["needs"], names) if "needs" in parts else ()
     operation = Operation(
         id=identifier or "",
         method=call[0] if call else "",
         template=call[1] if call else "",
-        needs=read_needs(parts["needs"], names) if "needs" in parts else (),
+        needs=needs,
         body=tuple(condition for condition, _ in conditions),
         why=_text(parts.get("why")),
         destroys=names.resource(parts["destroys"]) if "destroys" in parts else None,
         refers=tuple((path, resource) for path, resource, _ in refers),
         lists=_lists(parts.get("lists"), names),
         creates=_of_type(parts["creates"], names, "new id, like {devboxes: $.id}") if "creates" in parts else None,
-        credentials=_all(read_path(item) for item in parts["credentials"].items()) if "credentials" in parts else (),
+        credentials=_all(_credential(item, needs, names) for item in parts["credentials"].items())
+        if "credentials" in parts
+        else (),
         caps=_caps(parts["caps"]) if "caps" in parts else (),
         transport=_transport(parts["transport"]) if "transport" in parts else "json",
         deprecated=_flag(parts.get("deprecated")),
@@ -221,6 +224,19 @@ def _of_type(place: Place, names: Names, what: str) -> tuple[str, JsonPath] | No
         if names.resource(member, name) and path:
             return name, path
     return None
+
+
+def _credential(place: Place, needs: tuple[Scope, ...], names: Names) -> Credential | None:
+    """A path, or a path and who receives what it leads to: by itself, who may write what the call needs first."""
+    parts = place.record(("at",), ("needs",)) if place.is_mapping else {"at": place}
+    path = read_path(parts["at"]) if "at" in parts else None
+    scope = names.scope(parts["needs"]) if "needs" in parts else None
+    if scope is None and "needs" not in parts:
+        if not needs:
+            place.fault("The call needs no scope: say who receives this, like {at: $.token, needs: things:write}.")
+            return None
+        scope = Scope(needs[0].resource, Level.WRITE)
+    return Credential(path.text, path.steps, scope) if path and scope else None
 
 
 def _caps(place: Place) -> tuple[tuple[str, int], ...]:

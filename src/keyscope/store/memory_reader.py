@@ -9,6 +9,7 @@ from keyscope.authority.ports import (
     Account,
     DeadUses,
     Former,
+    HeldQuery,
     KeyCount,
     KeyPage,
     KeyQuery,
@@ -18,6 +19,7 @@ from keyscope.authority.ports import (
     StoredLeak,
     StoredReply,
 )
+from keyscope.model.held import Held, HeldState
 from keyscope.model.key import Key, Lineage
 from keyscope.store.line import lineage
 from keyscope.store.query import ascii_lower
@@ -40,6 +42,7 @@ class Content:
         self.rules: dict[str, bytes] = {}
         self.sessions: dict[bytes, Session] = {}
         self.leaks: dict[bytes, StoredLeak] = {}
+        self.held: dict[str, Held] = {}
 
 
 class MemoryReader:
@@ -165,6 +168,29 @@ class MemoryReader:
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
         return self._content.replies.get((caller_id, request_id))
 
+    def held_by_id(self, held_id: str) -> Held | None:
+        return self._content.held.get(held_id)
+
+    def held(self, query: HeldQuery) -> list[Held]:
+        found = [held for held in self._content.held.values() if _is_asked_for(query, held)]
+        return sorted(found, key=lambda held: held.id, reverse=True)[: query.limit]
+
+    def same_held(self, key_id: str, links: tuple[str, ...], digest: bytes, request_id: str | None) -> Held | None:
+        own = (held for held in self._content.held.values() if (held.key_id, held.links) == (key_id, links))
+        same = [held for held in own if held.digest == digest and _is_same(held, request_id)]
+        return max(same, key=lambda held: held.id, default=None)
+
+    def waiting(self, key_id: str) -> int:
+        return sum(held.key_id == key_id and held.state is HeldState.HELD for held in self._content.held.values())
+
+    def waiting_in(self, account_id: str) -> int:
+        own = (held for held in self._content.held.values() if held.account_id == account_id)
+        return sum(held.state is HeldState.HELD for held in own)
+
+    def due_held(self, now_ms: int, limit: int) -> list[Held]:
+        due = [held for held in self._content.held.values() if held.due_at_ms <= now_ms]
+        return sorted(due, key=lambda held: (held.due_at_ms, held.id))[:limit]
+
     def session(self, digest: bytes) -> Session | None:
         return self._content.sessions.get(digest)
 
@@ -183,6 +209,20 @@ def _matches(query: KeyQuery, line: Lineage, used: Mapping[str, int]) -> bool:
         and (query.created_by is None or key.parent_id == query.created_by)
         and (before is None or (key.expires_at_ms is not None and key.expires_at_ms < before))
         and (unused_since is None or used.get(key.id, key.created_at_ms) < unused_since)
+    )
+
+
+def _is_same(held: Held, request_id: str | None) -> bool:
+    return held.state is HeldState.HELD or (request_id is not None and held.request_id == request_id)
+
+
+def _is_asked_for(query: HeldQuery, held: Held) -> bool:
+    return (
+        held.account_id == query.account_id
+        and (query.state is None or held.state is query.state)
+        and (query.key_id is None or held.key_id == query.key_id)
+        and (query.within is None or held.key_id in query.within)
+        and (query.starting_after is None or held.id < query.starting_after)
     )
 
 

@@ -17,6 +17,7 @@ from keyscope.authority.ports import (
     StoredReply,
 )
 from keyscope.model.event import Event
+from keyscope.model.held import Held
 from keyscope.model.key import Key
 from keyscope.store.line import check_parent
 from keyscope.store.memory_reader import Content, MemoryReader
@@ -103,6 +104,15 @@ class MemoryWriter(MemoryReader):
     def drop_replies(self, before_ms: int) -> None:
         for place in [place for place, reply in self._content.replies.items() if reply.created_at_ms < before_ms]:
             self._pop(self._content.replies, place)
+
+    def put_held(self, held: Held) -> None:
+        if held.key_id not in self._content.keys:
+            raise ValueError(f"the key {held.key_id} of a held call is not in the store")
+        self._set(self._content.held, held.id, held)
+
+    def drop_held(self, held_id: str) -> None:
+        if held_id in self._content.held:
+            self._pop(self._content.held, held_id)
 
     def put_session(self, session: Session) -> None:
         if session.key_id not in self._content.keys:

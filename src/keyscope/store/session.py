@@ -12,6 +12,7 @@ from keyscope.authority.ports import (
     Account,
     DeadUses,
     Former,
+    HeldQuery,
     KeyCount,
     KeyPage,
     KeyQuery,
@@ -22,10 +23,11 @@ from keyscope.authority.ports import (
     StoredReply,
 )
 from keyscope.model.event import Event
+from keyscope.model.held import Held, HeldState
 from keyscope.model.key import Key, Lineage, State
 from keyscope.model.token import Kind
+from keyscope.store import held_rows, rows
 from keyscope.store import query as sql
-from keyscope.store import rows
 from keyscope.store.line import check_parent, lineage
 
 NO_LIMIT = 1 << 62
@@ -189,6 +191,28 @@ class SqlReader:
         )
         return rows.reply_of(row) if row is not None else None
 
+    def held_by_id(self, held_id: str) -> Held | None:
+        row = self._one("SELECT record FROM held WHERE id = ?", held_id)
+        return held_rows.held_of(row[0]) if row is not None else None
+
+    def held(self, query: HeldQuery) -> list[Held]:
+        found = self._connection.execute(held_rows.LISTED, held_rows.parameters(query))
+        return [held_rows.held_of(record) for (record,) in found]
+
+    def same_held(self, key_id: str, links: tuple[str, ...], digest: bytes, request_id: str | None) -> Held | None:
+        row = self._one(held_rows.SAME, key_id, digest, " ".join(links), request_id)
+        return held_rows.held_of(row[0]) if row is not None else None
+
+    def waiting(self, key_id: str) -> int:
+        return self._count("SELECT count(*) FROM held WHERE key_id = ? AND state = ?", key_id, HeldState.HELD.value)
+
+    def waiting_in(self, account_id: str) -> int:
+        counted = "SELECT count(*) FROM held WHERE account_id = ? AND state = ?"
+        return self._count(counted, account_id, HeldState.HELD.value)
+
+    def due_held(self, now_ms: int, limit: int) -> list[Held]:
+        return [held_rows.held_of(record) for (record,) in self._connection.execute(held_rows.DUE, (now_ms, limit))]
+
     def session(self, digest: bytes) -> Session | None:
         row = self._one("SELECT * FROM sessions WHERE digest = ?", digest)
         return rows.session_of(row) if row is not None else None
@@ -198,6 +222,10 @@ class SqlReader:
             "SELECT * FROM sessions WHERE key_id = ? ORDER BY opened_at_ms, digest", (key_id,)
         )
         return [rows.session_of(row) for row in found]
+
+    def _count(self, statement: str, *parameters: object) -> int:
+        row = self._one(statement, *parameters)
+        return row[0] if row is not None else 0
 
     def _one(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._connection.execute(statement, parameters).fetchone()
@@ -291,6 +319,14 @@ class SqlWriter(SqlReader):
 
     def drop_replies(self, before_ms: int) -> None:
         self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
+
+    def put_held(self, held: Held) -> None:
+        if self.key(held.key_id) is None:
+            raise ValueError(f"the key {held.key_id} of a held call is not in the store")
+        self._connection.execute(held_rows.PUT, held_rows.held_row(held))
+
+    def drop_held(self, held_id: str) -> None:
+        self._connection.execute("DELETE FROM held WHERE id = ?", (held_id,))
 
     def put_session(self, session: Session) -> None:
         if self.key(session.key_id) is None:

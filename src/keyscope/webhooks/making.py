@@ -15,7 +15,15 @@ PAGE = 500
 SLACK_MS = 1000
 """An expiry is told so long after it: a key that is being minted with hardly any life must not be overlooked."""
 
-_CHANGES = {EventKind.KEY_REVOKED: ("reason",), EventKind.KEY_DEAD_USED: ("secret", "uses")}
+_HELD = ("hold_id", "operation", "method", "path", "digest", "deadline_ms", "runs_at_ms", "state", "status", "reason")
+_CHANGES = {
+    EventKind.KEY_REVOKED: ("reason",),
+    EventKind.KEY_DEAD_USED: ("secret", "uses"),
+    EventKind.HOLD_CREATED: _HELD,
+    EventKind.HOLD_APPROVED: _HELD,
+    EventKind.HOLD_REFUSED: _HELD,
+    EventKind.HOLD_ENDED: _HELD,
+}
 """What of an event is told."""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from keyscope.authority.boxes import Box
 from keyscope.errors import StoreUnavailable
 from keyscope.model.secret import Secret
 from keyscope.store.trouble import unusable
@@ -43,6 +44,11 @@ class Sealer:
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
+        self._key = key
+
+    def box(self, purpose: bytes) -> Box:
+        """Encryption for another purpose, under a key that is derived from the same one."""
+        return Box(self._key, purpose)
 
     def seal(self, endpoint_id: str, secret: Secret, nonce: bytes) -> bytes:
         return nonce + self._cipher.encrypt(nonce, secret.reveal().encode(), endpoint_id.encode())

@@ -34,6 +34,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.OutsideTree: HTTPStatus.FORBIDDEN,
     errors.StandardKeyRequired: HTTPStatus.FORBIDDEN,
     errors.DerivedKey: HTTPStatus.FORBIDDEN,
+    errors.TooManyHeld: HTTPStatus.FORBIDDEN,
     errors.OwnOperation: HTTPStatus.FORBIDDEN,
     errors.PeerNotTrusted: HTTPStatus.FORBIDDEN,
     errors.OriginNotTrusted: HTTPStatus.FORBIDDEN,
@@ -54,6 +55,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.NotImplementedMethod: HTTPStatus.NOT_IMPLEMENTED,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.HoldSettled: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -72,7 +74,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
 }
 
 # Sending these again as they are cannot help: 409, 501 and some 5xx would otherwise be retried by the SDKs.
-_NO_RETRY = (errors.Conflict, errors.NotImplementedMethod, errors.NoUpstream)
+_NO_RETRY = (errors.Conflict, errors.HoldSettled, errors.NotImplementedMethod, errors.NoUpstream)
 
 
 class Answer(Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import JsonValue
+
 from keyscope.api.replies.shape import Reply, ScopeView, scope_views
 from keyscope.authority.rules import Rules
 from keyscope.model.scope import Scope
@@ -21,11 +23,12 @@ class Remarks(Reply):
 
 
 class PresetView(Reply):
-    """A named set of scopes of the policy."""
+    """A named set of scopes of the policy, and of restrictions, null for none."""
 
     name: str
     about: str
     scopes: list[ScopeView]
+    restrictions: dict[str, JsonValue] | None
     remarks: list[RemarkView]
 
 

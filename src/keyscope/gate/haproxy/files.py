@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -48,7 +49,8 @@ def write_fixed(directory: Path, table: Table) -> None:
     """Write every file that no key changes."""
     calls = list(rows(table, bits_of(table)))
     _write(directory / CALLS, (f"{row.call} {row.needs}\n" for row in calls))
-    single = {row.needs: f"{row.operation};{row.scopes[0]}" for row in calls if len(row.scopes) == 1}
+    refused = (row for row in calls if len(row.scopes) == 1 and not row.hides)
+    single = {row.needs: f"{row.operation};{row.scopes[0]}" for row in refused}
     _write(directory / REFUSALS, (f"{needs} {refusal}\n" for needs, refusal in single.items()))
     _write(directory / MISSING, [answer(MissingCredential()).body.decode()])
     _write(directory / INVALID, [answer(InvalidToken()).body.decode()])
@@ -96,8 +98,10 @@ def _write_lease(directory: Path, number: int) -> None:
 
 
 def bits_of(table: Table) -> Bits:
-    """The bits of all resource types that a call can need."""
-    return Bits(scope.resource for operation in table for scope in operation.needs)
+    """The bits of all resource types that a call, or a credential in its reply, can need."""
+    scopes = (scope for operation in table for scope in operation.needs)
+    opened = (credential.needs for operation in table for credential in operation.credentials)
+    return Bits(scope.resource for scope in chain(scopes, opened))
 
 
 def _lacking() -> str:

@@ -26,6 +26,10 @@ _OF_NO_MATTER = frozenset(
         EventKind.ACCOUNT_RULES_CHANGED,
         EventKind.KEY_DEAD_USED,
         EventKind.KEY_RENEWED,  # HAProxy asks about every key with a lease
+        EventKind.HOLD_CREATED,  # HAProxy asks about every key whose calls are held
+        EventKind.HOLD_APPROVED,
+        EventKind.HOLD_REFUSED,
+        EventKind.HOLD_ENDED,
         EventKind.WEBHOOK_ADDED,
         EventKind.WEBHOOK_REMOVED,
         EventKind.DERIVED_KEY_REVOKED,  # HAProxy asks about every derived key

@@ -35,12 +35,17 @@ _Tree = dict[str, "_Tree"]
 
 
 class Row(Struct, frozen=True):
-    """``/v1/devboxes/*:GET``, what it needs with the number of the call, and the operation, for who is refused."""
+    """``/v1/devboxes/*:GET``, what it needs with the number of the call, and the operation, for who is refused.
+
+    With ``hides``, ``needs`` is more than what the call needs: the reply holds credentials, which Keyscope takes out of
+    it for who lacks the rest.
+    """
 
     call: str
     needs: int
     operation: str
     scopes: tuple[Scope, ...]
+    hides: bool = False
 
 
 def pattern(table: Table) -> str:
@@ -52,10 +57,10 @@ def pattern(table: Table) -> str:
 def rows(table: Table, bits: Bits) -> Iterator[Row]:
     """All calls that HAProxy judges alone."""
     for number, (method, path, route) in enumerate(_judged(table), 1):
-        needs = bits.needs(route.needs, number)
+        needs = bits.needs(route.needs_for_all, number)
         for name in (method, "HEAD") if method == "GET" else (method,):
             for query in ("", ANY):
-                yield Row(f"{path}{query}:{name}", needs, route.id, route.needs)
+                yield Row(f"{path}{query}:{name}", needs, route.id, route.needs, route.needs_for_all != route.needs)
 
 
 def _judged(table: Table) -> Iterator[tuple[str, str, Route]]:

@@ -1,4 +1,4 @@
--- The first schema: what the migrations of SQLite up to that of runs add up to. Times are Unix milliseconds. Ids and names are compared
+-- The first schema: what the migrations of SQLite up to that of held calls add up to. Times are Unix milliseconds. Ids and names are compared
 -- byte by byte (COLLATE "C"), so every server sorts and folds them alike.
 --
 -- Foreign keys are left out: whoever writes holds the row of numbers, so what was checked before a change is true when
@@ -155,6 +155,23 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_by_devbox ON runs (account_id, devbox_id) WHERE devbox_id IS NOT NULL;
 CREATE INDEX runs_by_lease ON runs (lease_until_ms) WHERE lease_until_ms IS NOT NULL;
+
+-- Calls that are held until somebody approves them, or until a time has passed.
+CREATE TABLE held (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    account_id TEXT COLLATE "C" NOT NULL,
+    key_id TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    due_at_ms BIGINT NOT NULL,
+    digest BYTEA NOT NULL,
+    links TEXT NOT NULL,
+    request_id TEXT COLLATE "C",
+    record BYTEA NOT NULL
+);
+
+CREATE INDEX held_by_key ON held (key_id, digest);
+CREATE INDEX held_by_account ON held (account_id, state);
+CREATE INDEX held_by_due ON held (due_at_ms);
 
 -- SQLite's name for what PostgreSQL calls strpos, so that both take the same lists (store/query.py).
 CREATE FUNCTION instr(whole TEXT, part TEXT) RETURNS INTEGER
