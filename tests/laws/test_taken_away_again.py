@@ -22,9 +22,12 @@ from keyscope.authority.ports import StoredEvent
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.tightening import Tightening
 from keyscope.errors import BadRequest, Refused
+from keyscope.model.body import Json
 from keyscope.model.event import Event, EventKind, Origin
 from keyscope.model.key import Key, Lineage, State
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Grant, Level, Scope
+from keyscope.model.tightness import loosened
 from keyscope.model.token import Kind
 from keyscope.store.memory import MemoryStore
 from tests.laws.seams import HandClock, SeededEntropy
@@ -42,6 +45,7 @@ step = st.tuples(
             "suspend",
             "resume",
             "scopes",
+            "restrict",
             "expiry",
             "narrow",
             "revert",
@@ -54,6 +58,8 @@ step = st.tuples(
     scope_sets,
     st.integers(1, 50),
 )
+GIVEN: tuple[dict[str, Json], ...] = ({"uses": 5}, {"uses": 3}, {"uses": 9, "parallel": 2}, {"parallel": 1})
+RESTRICTIONS = [None, *(Restrictions.parse(given) for given in GIVEN)]
 
 
 class House:
@@ -93,6 +99,9 @@ class House:
             "scopes": lambda: self.lifecycle.update(self.first, restricted, key_id, Change(scopes=scopes), MINE),
             "expiry": lambda: self.lifecycle.update(
                 self.first, restricted, key_id, Change(expires_at_ms=now + 50 + more), MINE
+            ),
+            "restrict": lambda: self.lifecycle.update(
+                self.first, restricted, key_id, Change(restrictions=RESTRICTIONS[more % len(RESTRICTIONS)]), MINE
             ),
             "narrow": lambda: self.tightening.narrow(self.first, key_id, scopes, MINE),
             "revert": lambda: self.tightening.revert(self.first, key_id, MINE),
@@ -151,6 +160,7 @@ def no_more_than(there: Key, went_on: Key, now_ms: int) -> None:
     assert there.digest == went_on.digest, "a secret that was rotated out"
     assert Grant(there.scopes).within(Grant(went_on.scopes))
     assert there.ends_at_ms <= went_on.ends_at_ms
+    assert [*loosened(there.restrictions, went_on.restrictions, there.id)] == []
     assert (there.observe_until_ms or 0) <= max(went_on.observe_until_ms or 0, now_ms)
 
 

@@ -18,7 +18,9 @@ from keyscope.authority.lifecycle import revoke, suspend, updated
 from keyscope.authority.ports import Reader, Writer
 from keyscope.model.event import EventKind, Origin
 from keyscope.model.key import Key, State
+from keyscope.model.restrictions import InvalidRestrictions, Restrictions
 from keyscope.model.scope import Grant, Scope
+from keyscope.model.tightness import loosened
 
 SYSTEM = Origin()
 _TAKES_NOTHING = frozenset(
@@ -33,7 +35,7 @@ _TAKES_NOTHING = frozenset(
         EventKind.KEY_LEAK_REPORTED,  # what a report ended has an event of its own
     }
 )
-_APPLIED = {"name", "scopes", "expires_at_ms", "observe_until_ms"}
+_APPLIED = {"name", "scopes", "expires_at_ms", "observe_until_ms", "restrictions"}
 """The members of an update that are understood here."""
 _NOTED = {"reason", "narrowed", "reverted"}
 _ROTATED = "its secret was rotated after the backup, so that its holder has one that this database does not know"
@@ -116,22 +118,31 @@ def still_held(reader: Reader, taken: Iterable[Taken], now_ms: int) -> list[tupl
     return [(key, one) for key, one in pairs if key is not None and _differs(reader, key, one, now_ms)]
 
 
-def told_of(taken: Taken) -> str:
+def told_of(key: Key, taken: Taken) -> str:
     """What is done to the key, in words."""
     if taken.revoked is not None:
         return "revoked"
     narrowed = ["narrowed"] if set(taken.updated) - {"name"} else []
     derived = [f"{len(taken.derived)} derived keys of it revoked"] if taken.derived else []
-    stopped = ["suspended"] if taken.suspended or taken.stop else []
+    stopped = ["suspended"] if _why_stopped(key, taken) else []
     return ", ".join([*narrowed, *derived, *stopped])
 
 
 def _differs(reader: Reader, key: Key, taken: Taken, now_ms: int) -> bool:
     if key.state_at(now_ms) in (State.REVOKED, State.EXPIRED):
         return False
-    stops = (taken.suspended or taken.stop) and key.suspended_at_ms is None
+    stops = _why_stopped(key, taken) is not None and key.suspended_at_ms is None
     derived = any(not reader.derived_revoked(key.id, [link]) for link in taken.derived)
     return bool(taken.revoked or derived or stops or _narrowed(key, taken.updated) != key)
+
+
+def _why_stopped(key: Key, taken: Taken) -> str | None:
+    """Why the key is to be suspended, if it is."""
+    if taken.suspended is not None:
+        return _again(taken.suspended)
+    if taken.stop is None and "restrictions" in taken.updated:
+        return None if _tighter(key, taken.updated["restrictions"]) is not None else _UNKNOWN
+    return taken.stop
 
 
 def take_away_again(writer: Writer, taken: Iterable[Taken], now_ms: int) -> int:
@@ -152,8 +163,8 @@ def _take(writer: Writer, key: Key, taken: Taken, now_ms: int) -> None:
     if less != key:
         writer.replace_key(less)
         writer.add_event(updated(key, less, SYSTEM, now_ms, reason="again after a restore"))
-    stops = taken.stop or (_again(taken.suspended) if taken.suspended else None)
-    if stops and less.suspended_at_ms is None:
+    stops = _why_stopped(key, taken)
+    if stops is not None and less.suspended_at_ms is None:
         suspend(writer, less, stops, SYSTEM, now_ms)
     return None
 
@@ -170,7 +181,20 @@ def _narrowed(key: Key, updated: Mapping[str, Any]) -> Key:
     if "observe_until_ms" in updated and key.observe_until_ms is not None:
         observed = updated["observe_until_ms"]
         key = replace(key, observe_until_ms=min(observed, key.observe_until_ms) if observed else None)
+    if "restrictions" in updated:
+        key = _tighter(key, updated["restrictions"]) or key
     return key
+
+
+def _tighter(key: Key, plain: Any) -> Key | None:
+    """The key with the tighter of its restrictions and those that it had. None if neither is, or one is not known."""
+    try:
+        had = Restrictions.parse(plain) if plain is not None else None
+    except InvalidRestrictions:
+        return None
+    if not any(loosened(had, key.restrictions, key.id)):
+        return replace(key, restrictions=had)
+    return key if not any(loosened(key.restrictions, had, key.id)) else None
 
 
 def _again(change: Later) -> str:

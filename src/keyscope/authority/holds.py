@@ -32,6 +32,7 @@ _UNTIL_UNKNOWN_MS = RUN_MS + 30_000
 KEPT_MS = 30 * 24 * 3600 * 1000
 """How long is kept what became of it."""
 _MOST_PATH = 2000
+_EVER_MS = _ALL = (1 << 53) - 1
 _HEADERS = "headers"
 
 
@@ -281,6 +282,16 @@ def _settle(
     writer.put_held(decided)
     writer.add_event(event_of(kind, decided, origin, now_ms, state=state.value, reason=reason))
     return decided
+
+
+def end_unsettled(writer: Writer, why: str, now_ms: int) -> int:
+    """End every call that still waits or is being sent, because nobody knows whether it was sent. Returns how many."""
+    waiting = [held for held in writer.due_held(_EVER_MS, _ALL) if not held.state.is_final]
+    for held in waiting:
+        ended = _ended(held, HeldState.UNKNOWN, now_ms, why)
+        writer.put_held(ended)
+        writer.add_event(event_of(EventKind.HOLD_ENDED, ended, Origin(), now_ms, state=ended.state.value, reason=why))
+    return len(waiting)
 
 
 def _take(writer: Writer, held: Held, now_ms: int) -> Held | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from keyscope.authority.again import Later, Taken, last_change, still_held, take_away_again, taken_away, told_of
+from keyscope.authority.holds import end_unsettled
 from keyscope.authority.ports import Store
 from keyscope.cli.options import option
 from keyscope.cli.output import moment, note, print_table
@@ -68,6 +69,7 @@ def restore(file: Path, database: str, keys: Path | None, old: Path | None, revi
         )
         if old is not None:
             _take_away(found.store, old, revive=revive, yes=yes)
+        _end_held_calls(found.store)
         found.put_in_place(path)
     note(f"{database} is restored. Start the server.")
     if old is None:
@@ -86,6 +88,15 @@ def reapply(old: Path, database: str, yes: bool) -> None:
     """
     with closing(open_store(database)) as store:
         _take_away(store, old, revive=False, yes=yes)
+        _end_held_calls(store)
+
+
+def _end_held_calls(store: Store) -> None:
+    """A held call is sent at most once, also if it was sent after the backup that says that it waits."""
+    why = "the database was restored, and nobody knows whether it was sent meanwhile"
+    ended = store.write(lambda writer: end_unsettled(writer, why, SystemClock().now_ms()))
+    if ended:
+        note(f"{ended} held calls that waited at the time of the backup are not sent: {why}.")
 
 
 def _take_away(store: Store, old: Path, *, revive: bool, yes: bool) -> None:
@@ -107,7 +118,7 @@ def _take_away(store: Store, old: Path, *, revive: bool, yes: bool) -> None:
 def _list(later: list[Later], held: list[tuple[Key, Taken]]) -> None:
     note(f"{len(later)} changes came after the backup. They took something from {len(held)} keys that it holds.")
     if held:
-        print_table(("ID", "NAME", "SINCE"), [(key.id, key.name, told_of(one)) for key, one in held])
+        print_table(("ID", "NAME", "SINCE"), [(key.id, key.name, told_of(key, one)) for key, one in held])
     minted = sum(change.kind == EventKind.KEY_MINTED for change in later)
     if minted:
         note(f"{minted} keys were minted after it. Nothing here knows them, and they are refused: mint new ones.")
