@@ -10,6 +10,7 @@ from keyscope.store.postgres.address import is_postgres, parse
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.trouble import unusable
 
+MEMORY = "memory://"
 SQLITE = "sqlite:///"
 FORMS = (
     "Write sqlite:///keyscope.db (a relative path), sqlite:////var/lib/keyscope.db (an absolute one),"
@@ -24,7 +25,7 @@ def open_store(url: str, beside: Path | None = None) -> Store:
 
     Raises ConfigurationError, with a sentence that says what is wrong and how to mend it.
     """
-    if url == "memory://":
+    if url == MEMORY:
         return MemoryStore()
     if url.startswith(SQLITE):
         return SqliteStore.open(sqlite_path(url))
