@@ -20,6 +20,7 @@ from scripts.programs import find_program
 from bench import (
     audit,
     authorize,
+    counting,
     decide,
     derived,
     gate,
@@ -42,6 +43,7 @@ PARTS: tuple[ModuleType, ...] = (
     life,
     authorize,
     audit,
+    counting,
     proxies,
     haproxy,
     middleware,

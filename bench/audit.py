@@ -25,7 +25,7 @@ from bench.report import Row, at_least, known
 from keyscope.authority.ledger import Ledger
 from keyscope.authority.meter import JUDGING_S, Times
 from keyscope.authority.verify import Verifier
-from keyscope.gate.admit import first_look
+from keyscope.gate.admit import admit
 from keyscope.gate.timed import timed
 from keyscope.model.decision import Allow
 from keyscope.server import load_policy
@@ -52,8 +52,8 @@ def _door(quick: bool) -> list[Row]:
     times = Times(JUDGING_S)
     with _verifier(path, None) as without, _verifier(path, Ledger()) as recording:
         doors: Measures = {
-            _OFF: partial(_each_us, without, partial(first_look, without), calls),
-            _ON: partial(_each_us, recording, partial(timed, times, first_look, recording), calls),
+            _OFF: partial(_each_us, without, partial(admit, without), calls),
+            _ON: partial(_each_us, recording, partial(timed, times, admit, recording), calls),
         }
         found = interleaved(doors, rounds)
     us = medians(found)

@@ -96,13 +96,13 @@ class Application:
         self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
         proxies = settings.trusted_proxies
         self._proxies = Proxies(proxies) if proxies is not None else None
-        sight = Sight(body=BodySeen.LATER, knows_peer=proxies is not None)
+        knows = proxies is not None
+        sight = Sight(body=BodySeen.LATER, counts=True, sees_end=True, holds=True, knows_peer=knows)
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
         self.webhooks = kept_for(settings.database, entropy)
         holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
-        sight = Sight(body=BodySeen.LATER, holds=True)
         self._proxy = Proxy(
             self.verifier,
             upstream,
@@ -113,7 +113,8 @@ class Application:
             runs=RunWatch(self.index, self.runs),
             holding=Holding(holds),
         )
-        self._websockets = WebSocketGate(self.verifier, upstream, self._meter)
+        opens = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=knows)
+        self._websockets = WebSocketGate(self.verifier, upstream, self._meter, opens)
         self.held = HoldRunner(self.verifier, holds, sight, self._proxy.send_held)
         self.feed = Feed(store, self.index, clock)
         outbox, sealer = self.webhooks.outbox, self.webhooks.sealer

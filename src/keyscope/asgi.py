@@ -9,6 +9,7 @@ from pathlib import Path
 from keyscope.authority.ports import Store
 from keyscope.authority.recording import Recording
 from keyscope.client.verifiers import AsyncVerifier
+from keyscope.counted import counters_of
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.embedded import EmbeddedJudge
 from keyscope.gate.judge import Caller, Judge
@@ -35,7 +36,8 @@ class KeyscopeMiddleware(Middleware):
     (``sqlite:///FILE``); the policy is a name, a file, a Policy, or a function that gives one when serving begins. Or
     ``verifier``: ask a Keyscope server, by its policy.
 
-    With a database, what is judged goes into its audit trail, unless ``audit`` is false.
+    With a database, what is judged goes into its audit trail, unless ``audit`` is false. Keys whose use is limited are
+    counted with that database, or at the ``counters`` that its server names (``redis://…``).
 
     ``trusted_proxies`` are the addresses or networks of the proxies in front, empty if there are none; without it keys
     that may be used only from certain addresses are refused.
@@ -53,6 +55,7 @@ class KeyscopeMiddleware(Middleware):
         verifier: AsyncVerifier | None = None,
         exempt: Iterable[str] = (),
         audit: bool = True,
+        counters: str | None = None,
         trusted_proxies: Iterable[str] | None = None,
         max_header_bytes: int = 16384,
         max_body_bytes: int = 1 << 20,
@@ -62,7 +65,7 @@ class KeyscopeMiddleware(Middleware):
         proxies = _proxies(trusted_proxies) if trusted_proxies is not None else None
         super().__init__(
             app,
-            _judge(database, policy, verifier, audit, knows_peer=proxies is not None),
+            _judge(database, policy, verifier, audit, counters, knows_peer=proxies is not None),
             exempt=exempt,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
@@ -84,6 +87,7 @@ def _judge(
     policy: PolicySource | None,
     verifier: AsyncVerifier | None,
     audit: bool,
+    counters: str | None,
     *,
     knows_peer: bool,
 ) -> Judge:
@@ -101,7 +105,12 @@ def _judge(
         return recording_of(database, store, clock, is_server=False)
 
     return EmbeddedJudge(
-        lambda: _existing(database), lambda: _table(known), clock, record if audit else None, knows_peer=knows_peer
+        lambda: _existing(database),
+        lambda: _table(known),
+        clock,
+        record if audit else None,
+        lambda: counters_of(database, counters),
+        knows_peer=knows_peer,
     )
 
 

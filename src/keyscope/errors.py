@@ -10,6 +10,7 @@
     │       ├── InsufficientScope
     │       ├── NotInPolicy
     │       ├── Restricted          the key has the scopes, and a restriction of its line objects
+    │       ├── RateLimited         the key may be used only so often, or by so many at once, and not now
     │       ├── ExceedsParent       a key may not mint or update into more than itself
     │       ├── OutsideTree         a restricted key manages only what it minted
     │       ├── StandardKeyRequired
@@ -143,6 +144,13 @@ class Restricted(Forbidden):
 
     code = "restricted"
     message = "The key is restricted, and one of its restrictions does not allow this call."
+
+
+class RateLimited(Forbidden):
+    """RFC 6585 section 4: the same call may pass later, and the answer says after how many seconds to try."""
+
+    code = "rate_limited"
+    message = "The key is used too often, or by too many calls at once. Try again later."
 
 
 class ExceedsParent(Forbidden):

@@ -12,8 +12,10 @@ from keyscope.errors import NotFound
 from keyscope.gate.faults import refused
 from keyscope.gate.mcp import RPC_ID, McpGate
 from keyscope.gate.mcp_session import Sessions
+from keyscope.gate.sight import Sight
 from keyscope.gate.upkeep import check
 from keyscope.gate.upstream import Upstream
+from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import Settings
 from keyscope.wire.asgi import Conversation, Receive, Scope, Send, refuse_websocket, send_answer
@@ -51,6 +53,7 @@ class McpApplication:
         self.verifier = Verifier(self.index, policy.table(), clock, set(), recording.ledger if recording else None)
         self._gate = McpGate(
             self.verifier,
+            Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=proxies is not None),
             upstream,
             Sessions(entropy.random_bytes(_SECRET_BYTES)),
             endpoint=endpoint_of(settings),

@@ -18,16 +18,19 @@ from granian.server.embed import Server
 
 from keyscope import __version__
 from keyscope.application import Application
+from keyscope.authority.counting import AWAY_OPEN, Counting
 from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Clock, Entropy, Index, Store
 from keyscope.authority.recording import Recording
 from keyscope.authority.runs import Runs
 from keyscope.authority.verify import Verifier
 from keyscope.behind import PeerFromEngine
+from keyscope.counted import counters_of
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
 from keyscope.gate.otlp import exported
 from keyscope.gate.shared import told
+from keyscope.gate.tidying import tidied
 from keyscope.gate.traces import Traces, watch
 from keyscope.gate.upkeep import FirstUses, record
 from keyscope.gate.upstream import Upstream
@@ -105,6 +108,7 @@ async def serve(
             recording = stack.enter_context(_recording(settings, store))
             application = make(settings, policy, store, SystemClock(), SystemEntropy(), upstream, recording)
             stack.callback(application.index.close)
+            await stack.enter_async_context(_counted(settings, application.verifier))
             if isinstance(application, Application):
                 stack.callback(application.webhooks.outbox.close)
             # The last uses, once the audit trail has them; first uses among them go to the outbox.
@@ -147,6 +151,17 @@ async def _traced(settings: Settings, application: Application) -> AsyncIterator
 
 def _followers(store: Store) -> Callable[[], int]:
     return store.followers.count if isinstance(store, FollowedStore) else lambda: 0
+
+
+@contextlib.asynccontextmanager
+async def _counted(settings: Settings, verifier: Verifier) -> AsyncIterator[None]:
+    """Count what is spent, from the beginning to the end of the block."""
+    counters = counters_of(settings.database, settings.counters, settings.counters_password)
+    if counters is not None:
+        rates_pass = settings.counters_away == AWAY_OPEN
+        verifier.counting = Counting(counters, SystemClock(), rates_pass=rates_pass)
+    async with tidied(counters):
+        yield
 
 
 @contextlib.contextmanager

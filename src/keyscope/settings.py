@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from keyscope.authority.checkpoint import seed_of
+from keyscope.authority.counters import SCHEMES
+from keyscope.authority.counting import AWAY_CLOSED, AWAY_OPEN
 from keyscope.authority.limits import Limits
 from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
@@ -111,6 +113,8 @@ class Settings(Struct, frozen=True):
     console: bool
     console_idle_s: float
     console_session_s: float
+    counters: str | None
+    counters_away: str
     audit: bool
     audit_days: int
     log_level: str
@@ -123,6 +127,7 @@ class Settings(Struct, frozen=True):
     upstream_key: Secret | None
     bootstrap_key: Secret | None
     audit_key: Secret | None
+    counters_password: Secret | None
 
     @property
     def local_host(self) -> str:
@@ -258,6 +263,19 @@ def _bootstrap_key(text: str) -> Secret | None:
     return secret
 
 
+def _counters(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if not text.startswith(SCHEMES) or not (parts.hostname or parts.path) or parts.password is not None:
+        raise ValueError("use a URL like redis://127.0.0.1:6379/0; its password goes into KEYSCOPE_COUNTERS_PASSWORD")
+    return text
+
+
+def _password(text: str) -> Secret | None:
+    return Secret(text) if text else None
+
+
 def _audit_key(text: str) -> Secret | None:
     if not text:
         return None
@@ -306,6 +324,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("console", "yes", _yes_or_no, "Answer browsers at /keyscope/console."),
     Setting("console_idle_s", "1800", _seconds(1, 86_400), "Life of a console session without a request, in seconds."),
     Setting("console_session_s", "28800", _seconds(1, 604_800), "Longest life of a console session, in seconds."),
+    Setting("counters", "", _counters, "Where uses are counted for several nodes: redis://HOST, rediss:// or unix://."),
+    Setting(
+        "counters_away",
+        AWAY_CLOSED,
+        _one_of(AWAY_CLOSED, AWAY_OPEN),
+        "While nothing can be counted: closed, or rates-pass, which lets keys through that are limited in rate alone.",
+    ),
     Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
     Setting("audit_days", "0", _whole(0, 36500), "Days for which the audit trail is kept; 0 for ever."),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
@@ -329,6 +354,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Signs the audit's checkpoints: 32 bytes in base64. None: FILE.audit.key.",
         secret=True,
     ),
+    Setting("counters_password", "", _password, "The password of what --counters names.", secret=True),
 )
 
 

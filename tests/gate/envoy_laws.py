@@ -44,7 +44,7 @@ class Asked:
 
     def __init__(self) -> None:
         clock, entropy = HandClock(), SeededEntropy()
-        store = open_store("memory://")
+        self.store = store = open_store("memory://")
         first = bootstrap(store, clock, entropy)
         assert first is not None
         self._minting = Minting(store, clock, entropy)

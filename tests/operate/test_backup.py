@@ -27,7 +27,7 @@ from tests.test_no_secret_leaks import holds_a_key
 SOONER_MS = 4_000_000_000_000
 GAP = 12
 """The number of a change after the backup."""
-BESIDE = {".audit", ".webhooks", ".audit.checkpoint", ".marker", ".audit.key", ".webhooks.key"}
+BESIDE = {".audit", ".webhooks", ".counters", ".audit.checkpoint", ".marker", ".audit.key", ".webhooks.key"}
 LINK = "drv_" + "0" * 22
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from keyscope.gate.sight import BLIND, SEES_BODY, SEES_NO_BODY
+from keyscope.gate.sight import BLIND, SEES_NO_BODY, Sight
 from keyscope.model.access import Access
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Deny, decide
@@ -106,7 +106,7 @@ def test_what_is_not_seen_is_refused() -> None:
     assert reasons(blueprint, "POST /v1/devboxes", sight=SEES_NO_BODY) == ()
     assert reasons({"own": True}, "POST /v1/devboxes", sight=SEES_NO_BODY) == (Reason.NOT_SEEN,)
     for counted in ({"uses": 1}, {"rate": {"requests": 1, "per_ms": 1000}}, {"parallel": 1}):
-        assert reasons(counted, "GET /v1/objects", sight=SEES_BODY) == (Reason.NOT_SEEN,)  # type: ignore[arg-type]
+        assert reasons(counted, "GET /v1/objects", sight=Sight(sees_end=True)) == (Reason.NOT_SEEN,)  # type: ignore[arg-type]
     assert reasons({"cidrs": ["0.0.0.0/0", "::/0"]}, "GET /v1/objects", peer="") == (Reason.NOT_SEEN,)
     assert reasons({"cidrs": ["0.0.0.0/0", "::/0"]}, "GET /v1/objects", peer="nobody") == (Reason.NOT_SEEN,)
 

@@ -146,7 +146,7 @@ def _sight_of_keys(desk: Desk) -> Sight:
         lines = ((thing, desk.verifier.by_id(thing[1])) for thing in things)
         return {thing: frozenset(line.ids) for thing, line in lines if line is not None}
 
-    return Sight(body=BodySeen.WHOLE, sees_reply=True, knows_peer=desk.knows_callers, owners=owners)
+    return Sight(body=BodySeen.WHOLE, sees_reply=True, counts=True, knows_peer=desk.knows_callers, owners=owners)
 
 
 def note_forbidden(desk: Desk, error: Forbidden, call: Call, lineage: Lineage) -> None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from keyscope.api.caller import Desk
 from keyscope.authority.explain import explain
 from keyscope.errors import BadRequest, BadTarget, Fault
-from keyscope.gate.sight import BLIND
+from keyscope.gate.sight import Sight
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Deny, strict
 from keyscope.model.facts import Facts
@@ -188,12 +188,15 @@ def _needs(route: Route, properties: Mapping[str, Json]) -> tuple[Scope, ...]:
     return route.needs_unseen
 
 
+_TOLD = Sight()
+
+
 def _facts(lineage: Lineage, target: _Target, properties: Mapping[str, Json]) -> Facts:
-    """What whoever asks tells of the call: its path, and its body as an object."""
-    facts = BLIND.facts(lineage, target.route, target.path, "")
+    """What whoever asks tells of the call: its path, and its body as an object. It is not counted."""
+    facts = _TOLD.facts(lineage, target.route, target.path, "")
     body = properties.get("body")
     seen = "body" in properties and not isinstance(body, str)
-    return BLIND.with_body(facts, lineage, target.route, body) if seen else facts
+    return _TOLD.with_body(facts, lineage, target.route, body) if seen else facts
 
 
 def _denied(denied: Deny, target: _Target) -> dict[str, object]:

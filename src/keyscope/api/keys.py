@@ -18,11 +18,12 @@ from keyscope.api.replies.keys import (
     key_view,
     render_created,
 )
+from keyscope.api.replies.shape import spent_view
 from keyscope.authority.lifecycle import Change
 from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
-from keyscope.model.key import State
+from keyscope.model.key import Lineage, State
 from keyscope.model.restrictions import Restrictions
 from keyscope.model.run import Run
 from keyscope.model.scope import Scope
@@ -111,7 +112,10 @@ class KeyRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         account_id = caller.lineage.key.account_id
         detail = await in_thread(lambda: self._desk.lifecycle.describe(account_id, self._kind, key_id))
-        return json_reply(key_view(detail, self._desk.clock.now_ms()))
+        return json_reply({**key_view(detail, self._desk.clock.now_ms()), **self._spent(detail.lineage)})
+
+    def _spent(self, lineage: Lineage) -> dict[str, object]:
+        return spent_view(self._desk.verifier.spent(lineage)) if self._kind is Kind.RESTRICTED else {}
 
     async def update(self, request: Request, key_id: str) -> Response:
         """Rename a key, change its scopes, shorten or extend its life, within what its parent has."""

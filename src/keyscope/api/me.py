@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from keyscope.api.caller import Caller, Desk, admitted, json_reply, one
 from keyscope.api.documented import parameter, responses
 from keyscope.api.replies.asked import Explained, Me, OperationList, me_view
-from keyscope.api.replies.shape import objection_views
+from keyscope.api.replies.shape import objection_views, spent_view
 from keyscope.authority.explain import Explanation, explain
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.operation import Operation
@@ -36,7 +36,8 @@ class MeRoutes:
 
     async def me(self, request: Request) -> Response:
         """What the calling key is and may do."""
-        return json_reply(me_view(admitted(request, self._desk).lineage))
+        lineage = admitted(request, self._desk).lineage
+        return json_reply({**me_view(lineage), **spent_view(self._desk.verifier.spent(lineage))})
 
     async def can(self, request: Request) -> Response:
         """Whether the calling key may make a call, in the words of the 403. Conditions on the body are listed apart."""
@@ -59,8 +60,8 @@ class MeRoutes:
     def _explain(self, caller: Caller, method: str, path: str) -> Explanation:
         verifier = self._desk.verifier
         route = verifier.route(matched_method(method), path)
-        facts = self._desk.sight.facts(caller.lineage, route, path, caller.origin.peer or "")
-        decision = verifier.judge(caller.lineage, route, route.needs if route is not None else (), facts)
+        facts = verifier.facts(caller.lineage, route, path, self._desk.sight, caller.origin.peer or "")
+        decision = verifier.look(verifier.judge(caller.lineage, route, route.needs if route is not None else (), facts))
         return explain(decision, method, path)
 
 

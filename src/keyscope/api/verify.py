@@ -18,7 +18,7 @@ from keyscope.api.requests import VerifyKey, VerifyKeys, checked, scopes_of
 from keyscope.authority.explain import explain
 from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, InvalidToken
-from keyscope.gate.admit import matters_body
+from keyscope.gate.admit import matters_body, settle
 from keyscope.gate.sight import Sight
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Decision, strict
@@ -47,7 +47,7 @@ _INVALID: dict[str, object] = {
 }
 
 
-_TOLD = Sight(body=BodySeen.LATER, knows_peer=True)
+_TOLD = Sight(body=BodySeen.LATER, counts=True, knows_peer=True)
 
 
 class VerifyRoutes:
@@ -94,22 +94,21 @@ class VerifyRoutes:
             return {**_INVALID, "now_ms": self._desk.clock.now_ms()}
         route = self._desk.verifier.route(method, path) if method else LIVE
         needs = _needs(route, asked.body, scopes_of(asked.scopes))
-        decision = self._desk.verifier.judge(lineage, route, needs, _facts(lineage, route, path, asked))
-        if attempt is None:
-            decision = strict(decision)
+        decision = self._desk.verifier.judge(lineage, route, needs, self._facts(lineage, route, path, asked))
         by_body = matters_body(lineage, route)
-        # A question about a body that was not sent will be asked again, with the body.
-        if attempt is not None and (not by_body or "body" in asked.model_fields_set):
-            self._note(decision, attempt)
+        if attempt is None:
+            decision = self._desk.verifier.look(strict(decision))
+        elif not by_body or "body" in asked.model_fields_set:
+            # A question about a body that was not sent will be asked again, with the body.
+            decision = settle(self._desk.verifier, decision, lambda: attempt)
         return {**_verified(lineage, decision, *call), "judged_by_body": by_body}
 
-    def _note(self, decision: Decision, attempt: Attempt) -> None:
-        if isinstance(decision, Allow):
-            self._desk.verifier.note_use(decision)
-            if decision.observed is not None:
-                self._desk.verifier.note_observed(decision.observed, attempt)
-        else:
-            self._desk.verifier.note_denied(decision, attempt)
+    def _facts(self, lineage: Lineage, route: Route | None, path: str, asked: VerifyKey) -> Facts | None:
+        """What whoever asks tells of the call. Its reply nobody edits here, and its end nobody sees."""
+        facts = self._desk.verifier.facts(lineage, route, path, _TOLD, asked.peer or "")
+        if facts is None or "body" not in asked.model_fields_set:
+            return facts
+        return _TOLD.with_body(facts, lineage, route, asked.body)
 
     def _find(self, text: str, account_id: str, attempt: Attempt | None) -> Lineage | None:
         """The key, if it is live and of this account."""
@@ -129,14 +128,6 @@ def _attempt(method: str, path: str, question: Call) -> Attempt:
 def _needs(route: Route | None, body: Json, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     """What must be covered: the call's scopes with this body, and the scopes asked for."""
     return strongest((*route.needs_with(body), *scopes)) if route is not None else ()
-
-
-def _facts(lineage: Lineage, route: Route | None, path: str, asked: VerifyKey) -> Facts | None:
-    """What whoever asks tells of the call. Its reply nobody edits here, and calls are not counted."""
-    if not lineage.bounds:
-        return None
-    facts = _TOLD.facts(lineage, route, path, asked.peer or "")
-    return _TOLD.with_body(facts, lineage, route, asked.body) if "body" in asked.model_fields_set else facts
 
 
 def _numbered(number: int, asked: VerifyKey) -> tuple[str, str]:

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+SCHEMES = ("redis://", "rediss://", "unix://")
+"""Of addresses where several nodes count together."""
+
 
 class Kind(StrEnum):
     """What a budget limits."""

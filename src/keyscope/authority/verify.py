@@ -11,12 +11,16 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol
 
+from msgspec.structs import replace
+
+from keyscope.authority.counters import Budget, Used
+from keyscope.authority.counting import Counting, is_counted
 from keyscope.authority.derivation import DerivedKeys
 from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Index
 from keyscope.authority.trail import OBSERVED, UNSEEN, Attempt
 from keyscope.authority.tripwire import DeadKeyUses
-from keyscope.errors import Forbidden, InvalidToken, Refused, Unavailable
+from keyscope.errors import CountersUnavailable, Forbidden, InvalidToken, Refused, Unavailable
 from keyscope.model.access import Access
 from keyscope.model.decision import Allow, Decision, Deny, decide
 from keyscope.model.derived import is_derived
@@ -65,6 +69,8 @@ class Verifier:
         """Remember that a call was let through, once all of it was judged."""
         self.used: dict[str, int] = {}
         self.dead = DeadKeyUses()
+        self.counting: Counting | None = None
+        """Counts what is spent; without it, restrictions that need that object."""
         self.closed: Unavailable | None = None
         """Why nothing can be judged at the moment, if so."""
 
@@ -150,7 +156,7 @@ class Verifier:
         """
         lineage = self.find(token)
         route = self.route(method, path)
-        facts = sight.facts(lineage, route, path, peer) if lineage.bounds and sight is not None else None
+        facts = self.facts(lineage, route, path, sight, peer) if lineage.bounds and sight is not None else None
         return decide(lineage, Access(route, route.needs if route is not None else (), self._now_ms(), facts))
 
     def judge(
@@ -158,6 +164,34 @@ class Verifier:
     ) -> Decision:
         """Judge a call whose route and needed scopes are known. ``facts`` None: nothing of it is seen."""
         return decide(lineage, Access(route, needs, self._now_ms(), facts))
+
+    def facts(self, lineage: Lineage, route: Route | None, path: str, sight: Sight, peer: str) -> Facts | None:
+        """What is seen of a call by a key that is restricted; None for any other."""
+        if not lineage.bounds:
+            return None
+        facts = sight.facts(lineage, route, path, peer)
+        return replace(facts, counts=False) if facts.counts and self.counting is None else facts
+
+    def spend(self, allow: Allow) -> Decision:
+        """Count a call that nothing else objects to: once, before it goes on. Raises CountersUnavailable."""
+        if self.counting is not None:
+            return self.counting.spend(allow)
+        if is_counted(allow.lineage.bounds):
+            raise CountersUnavailable("nothing is counted here")
+        return allow
+
+    def look(self, decision: Decision) -> Decision:
+        """What ``spend`` would make of an Allow, without counting it. Raises CountersUnavailable."""
+        return self.counting.look(decision) if self.counting is not None and decision.lineage.bounds else decision
+
+    def spent(self, lineage: Lineage) -> list[tuple[Budget, Used]] | None:
+        """What is gone of each budget of the line, nearest first; None if nobody can say."""
+        return self.counting.spent(lineage.bounds) if self.counting is not None else None
+
+    def give_back(self, allow: Allow) -> None:
+        """The call is over."""
+        if self.counting is not None:
+            self.counting.give_back(allow)
 
     def live(self, token: bytes, attempt: Attempt | None = UNSEEN) -> Lineage:
         """The key, if it is active now. Raises InvalidToken otherwise.

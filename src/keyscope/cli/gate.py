@@ -32,6 +32,8 @@ _MCP_SETTINGS = (
     "body_timeout_s",
     "upstream_connect_timeout_s",
     "upstream_timeout_s",
+    "counters",
+    "counters_away",
     "log_level",
     "log_format",
     "drain_s",

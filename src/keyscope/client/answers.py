@@ -26,7 +26,7 @@ class Bound(Struct, frozen=True, kw_only=True):
 
 class Objection(Struct, frozen=True, kw_only=True):
     """What a restriction of ``holder`` has against the call, and what would help. ``hides``: say that there is no such
-    thing.
+    thing. ``wait_ms``: after how many milliseconds the same call may pass, if it is only a matter of time.
     """
 
     reason: str
@@ -34,6 +34,7 @@ class Objection(Struct, frozen=True, kw_only=True):
     message: str
     remedy: str
     hides: bool = False
+    wait_ms: int | None = None
 
 
 class KeyInfo(Struct, frozen=True, kw_only=True):

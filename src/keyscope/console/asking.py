@@ -71,8 +71,8 @@ class AskingPages:
         path = split_target(target.encode())[0]
         verifier, lineage = self._kit.desk.verifier, self._lineage(visitor, key_id)
         route = verifier.route(matched_method(method), path)
-        facts = self._kit.desk.sight.facts(lineage, route, path, visitor.origin.peer or "")
-        decision = verifier.judge(lineage, route, route.needs if route is not None else (), facts)
+        facts = verifier.facts(lineage, route, path, self._kit.desk.sight, visitor.origin.peer or "")
+        decision = verifier.look(verifier.judge(lineage, route, route.needs if route is not None else (), facts))
         conditional = matters_body(lineage, route)
         return Answered(
             lineage,

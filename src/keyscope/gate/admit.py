@@ -1,10 +1,12 @@
 """The door that every gate uses: find the one credential, judge the call, answer with an Allow or a refusal.
 
 What was decided goes into the record here, once for each call: a denial when it is made, an Allow when nothing of the
-call is left to be judged.
+call is left to be judged. Then, too, it is counted against what is spent, and in no other place.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from msgspec import UNSET, UnsetType
 
@@ -14,8 +16,7 @@ from keyscope.errors import Unauthenticated, Unavailable
 from keyscope.gate.sight import SEES_BODY, SEES_NO_BODY, Sight, without_body
 from keyscope.gate.standing import Standing
 from keyscope.model.body import Json
-from keyscope.model.decision import Allow
-from keyscope.model.facts import Facts
+from keyscope.model.decision import Allow, Decision
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route
 from keyscope.wire.bearer import find_bearer
@@ -72,7 +73,8 @@ def standing_of(verifier: Verifier, call: Call, allow: Allow, sight: Sight = SEE
     def objection() -> Answer | None:
         try:
             lineage = verifier.find(find_bearer(call.headers))
-            facts = access.facts or _facts(sight, lineage, access.route, call)
+            # Without facts the key was not restricted when the call was let through.
+            facts = access.facts or verifier.facts(lineage, access.route, call.path, sight, call.peer)
             decision = verifier.judge(lineage, access.route, access.needs, facts)
         except Unauthenticated as error:
             verifier.note_refused(error, attempt_of(call))
@@ -83,11 +85,6 @@ def standing_of(verifier: Verifier, call: Call, allow: Allow, sight: Sight = SEE
         return refusal(decision, call.method, call.path)
 
     return Standing(objection)
-
-
-def _facts(sight: Sight, lineage: Lineage, route: Route | None, call: Call) -> Facts | None:
-    """Of a call whose key was not restricted when it was let through."""
-    return sight.facts(lineage, route, call.path, call.peer) if lineage.bounds else None
 
 
 def admit_with(
@@ -121,11 +118,31 @@ def second_look(
 
 
 def let_through(verifier: Verifier, allow: Allow, call: Call) -> Allow | Answer:
-    """Write the call down, when nothing else is left to be judged."""
-    verifier.note_use(allow)
-    if allow.observed is not None:
-        verifier.note_observed(allow.observed, attempt_of(call))
-    return allow
+    """Spend the call and write it down, when nothing else is left to be judged. Raises Unavailable.
+
+    Whoever carries the call to its end then says that it is ``over``.
+    """
+    decision = settle(verifier, allow, lambda: attempt_of(call))
+    return decision if isinstance(decision, Allow) else refusal(decision, call.method, call.path)
+
+
+def settle(verifier: Verifier, decision: Decision, attempt: Callable[[], Attempt]) -> Decision:
+    """The last word on a call: an Allow is spent, and what comes of it written down. ``attempt`` makes the record."""
+    if isinstance(decision, Allow) and decision.lineage.bounds:
+        decision = verifier.spend(decision)
+    if not isinstance(decision, Allow):
+        verifier.note_denied(decision, attempt())
+        return decision
+    verifier.note_use(decision)
+    if decision.observed is not None:
+        verifier.note_observed(decision.observed, attempt())
+    return decision
+
+
+def over(verifier: Verifier, allow: Allow) -> None:
+    """The call that was let through has ended, in whatever way."""
+    if allow.lineage.bounds:
+        verifier.give_back(allow)
 
 
 def attempt_of(call: Call) -> Attempt:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeAlias
 
+from keyscope.authority.counters import Counters
+from keyscope.authority.counting import Counting
 from keyscope.authority.ports import Clock, Index, Store
 from keyscope.authority.recording import Recording
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, Unavailable
-from keyscope.gate.admit import admit_with, first_look, is_judged_by_body
-from keyscope.gate.judge import Caller, Pending, Verdict, with_more
+from keyscope.gate.admit import admit_with, first_look, is_judged_by_body, let_through, over
+from keyscope.gate.judge import Caller, Lasting, Pending, Verdict, with_more
 from keyscope.gate.sight import Sight
+from keyscope.gate.tidying import tidied
 from keyscope.gate.upkeep import check, record
 from keyscope.gate.writing import written_down
 from keyscope.model.body import Json
@@ -21,6 +26,7 @@ from keyscope.model.facts import BodySeen
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Table
 from keyscope.wire.call import Call
+from keyscope.wire.problem import Answer
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +43,17 @@ class EmbeddedJudge:
         table: Callable[[], Table],
         clock: Clock,
         record: Callable[[Store], Recording] | None = None,
+        count: Callable[[], Counters | None] = lambda: None,
         *,
         knows_peer: bool = False,
     ) -> None:
-        """``record`` makes what records for a store; None if nothing is to be recorded. ``knows_peer``: the peer of a
-        call is surely who called.
+        """``record`` makes what records for a store; None if nothing is to be recorded. ``count`` opens the counters,
+        without which a key whose use is limited is refused. ``knows_peer``: the peer of a call is surely who called.
         """
-        self._sight = Sight(body=BodySeen.LATER, knows_peer=knows_peer)
+        self._sight = Sight(body=BodySeen.LATER, counts=True, sees_end=True, knows_peer=knows_peer)
         self._open_store = open_store
         self._record = record
+        self._count = count
         self._table = table
         self._clock = clock
         self._callers: dict[Lineage, Caller] = {}
@@ -60,8 +68,11 @@ class EmbeddedJudge:
         store = self._open_store()
         index = store.open_index()
         recording = self._record(store) if self._record is not None else None
+        counters = self._count()
         self._verifier = Verifier(index, table, self._clock, set(), recording.ledger if recording else None)
-        self._upkeep = asyncio.get_running_loop().create_task(_keep_up(self._verifier, index, store, recording))
+        self._verifier.counting = Counting(counters, self._clock) if counters is not None else None
+        keeping = _keep_up(self._verifier, index, store, recording, counters)
+        self._upkeep = asyncio.get_running_loop().create_task(keeping)
 
     async def admit(self, call: Call) -> Verdict | Pending:
         if self._verifier is None:
@@ -70,8 +81,14 @@ class EmbeddedJudge:
         if not isinstance(outcome, Allow):
             return outcome
         if is_judged_by_body(outcome):
-            return Pending(_Settling(self._verifier, self._sight, self._caller, call, outcome))
-        return self._caller(outcome)
+            return Pending(_Settling(self._verifier, self._sight, self._verdict, call, outcome))
+        return self._verdict(self._verifier, let_through(self._verifier, outcome, call))
+
+    def _verdict(self, verifier: Verifier, outcome: Allow | Answer) -> Verdict:
+        if not isinstance(outcome, Allow):
+            return outcome
+        caller = self._caller(outcome)
+        return Lasting(caller, partial(over, verifier, outcome)) if outcome.lineage.bounds else caller
 
     def _caller(self, allow: Allow) -> Caller:
         """The same lineage gives the same caller: the index hands it out as long as nothing is committed."""
@@ -91,21 +108,22 @@ class EmbeddedJudge:
             await asyncio.gather(self._upkeep, return_exceptions=True)
 
 
+_MakeVerdict: TypeAlias = Callable[[Verifier, "Allow | Answer"], Verdict]
+
+
 class _Settling:
     """One call whose body is still to be judged."""
 
-    def __init__(
-        self, verifier: Verifier, sight: Sight, caller: Callable[[Allow], Caller], call: Call, allow: Allow
-    ) -> None:
+    def __init__(self, verifier: Verifier, sight: Sight, verdict: _MakeVerdict, call: Call, allow: Allow) -> None:
         self._verifier = verifier
         self._sight = sight
-        self._caller = caller
+        self._verdict = verdict
         self._call = call
         self._allow = allow
 
     async def __call__(self, value: Json) -> Verdict:
         outcome = admit_with(self._verifier, self._allow, self._call, value, self._sight)
-        return self._caller(outcome) if isinstance(outcome, Allow) else outcome
+        return self._verdict(self._verifier, outcome)
 
 
 def caller_of(lineage: Lineage, more: Iterable[str] = ()) -> Caller:
@@ -119,10 +137,12 @@ def caller_of(lineage: Lineage, more: Iterable[str] = ()) -> Caller:
     )
 
 
-async def _keep_up(verifier: Verifier, index: Index, store: Store, recording: Recording | None) -> None:
+async def _keep_up(
+    verifier: Verifier, index: Index, store: Store, recording: Recording | None, counters: Counters | None
+) -> None:
     """Until cancelled. If this fails in a way that is not foreseen, the gate stays closed until it works again."""
     try:
-        async with written_down(verifier, recording):
+        async with tidied(counters), written_down(verifier, recording):
             while True:
                 try:
                     check(verifier, index, store, recording)

@@ -21,7 +21,7 @@ from msgspec import UNSET, UnsetType
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadTarget, Fault, KeyscopeError, OwnOperation, RepeatedCredential, TooLarge, Unavailable
-from keyscope.gate.admit import admit_with, attempt_of, first_look, is_judged_by_body
+from keyscope.gate.admit import admit_with, attempt_of, first_look, is_judged_by_body, let_through
 from keyscope.gate.forward import ACCOUNT_ID_HEADER, KEY_ID_HEADER
 from keyscope.gate.peers import TrustedPeers
 from keyscope.model.body import Json
@@ -88,8 +88,10 @@ class EnvoyGate:
             self._verifier.note_refused(OwnOperation(), attempt_of(call))
             raise OwnOperation
         admitted = first_look(self._verifier, call)
-        if not isinstance(admitted, Allow) or not is_judged_by_body(admitted):
+        if not isinstance(admitted, Allow):
             return admitted
+        if not is_judged_by_body(admitted):
+            return let_through(self._verifier, admitted, call)
         return admit_with(self._verifier, admitted, call, self._body(call.headers, http))
 
     def _body(self, headers: RawHeaders, http: Any) -> Json | UnsetType:

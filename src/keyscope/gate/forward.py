@@ -28,6 +28,7 @@ from keyscope.errors import (
     PeerNotTrusted,
     RepeatedCredential,
 )
+from keyscope.gate.admit import settle
 from keyscope.gate.peers import TrustedPeers
 from keyscope.gate.sight import BLIND, SEES_NO_BODY
 from keyscope.model.decision import Allow
@@ -135,13 +136,8 @@ class ForwardAuth:
         if route is not None and route.conditions and not memberless:
             facts = decision.access.facts
             decision = self._verifier.judge(decision.lineage, route, route.needs_unseen, facts)
-        if isinstance(decision, Allow):
-            self._verifier.note_use(decision)
-            if decision.observed is not None:
-                self._verifier.note_observed(decision.observed, _attempt(method, path, scope))
-            return _allowed(decision)
-        self._verifier.note_denied(decision, _attempt(method, path, scope))
-        return refusal(decision, method, path)
+        decision = settle(self._verifier, decision, lambda: _attempt(method, path, scope))
+        return _allowed(decision) if isinstance(decision, Allow) else refusal(decision, method, path, dialect.status)
 
 
 def _attempt(method: str, path: str, scope: Mapping[str, Any]) -> Attempt:

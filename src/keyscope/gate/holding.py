@@ -17,7 +17,7 @@ from msgspec import Struct
 from keyscope.authority.holds import RUN_MS, Asked, Given, Holds, Request
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, NoUpstream, UpstreamFailure
-from keyscope.gate.admit import attempt_of, is_judged_by_body, let_through
+from keyscope.gate.admit import attempt_of, is_judged_by_body, let_through, over
 from keyscope.gate.headers import inward
 from keyscope.gate.sight import Sight
 from keyscope.model.body import Json
@@ -192,7 +192,10 @@ class HoldRunner:
             return End(HeldState.FAILED, error.message)
         if isinstance(admitted, str):
             return End(HeldState.DENIED, admitted)
-        return await self._sent(call, admitted, request.body)
+        try:
+            return await self._sent(call, admitted, request.body)
+        finally:
+            over(self._verifier, admitted)
 
     def _admit(self, held: Held, call: Call, body: bytes) -> Allow | str:
         """The permission as of now, or why there is none. Raises Unavailable: then nothing was sent."""

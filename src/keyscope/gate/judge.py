@@ -34,7 +34,14 @@ class Caller(Struct, frozen=True, kw_only=True):
         return () if self.full_access else _grant(self.scopes).missing(tuple(needed))
 
 
-Verdict: TypeAlias = Caller | Answer
+class Lasting(Struct, frozen=True):
+    """Let through for a caller, with something to do when the call is ``over``, in whatever way it ends."""
+
+    caller: Caller
+    over: Callable[[], None]
+
+
+Verdict: TypeAlias = Caller | Lasting | Answer
 """Let through for a caller, or refused with this answer."""
 
 

@@ -20,8 +20,10 @@ from keyscope.gate.mcp_call import Want, check_fields, check_mirrors, wants
 from keyscope.gate.mcp_judge import Judge
 from keyscope.gate.mcp_relay import Relay
 from keyscope.gate.mcp_session import HEADER, Sessions
+from keyscope.gate.sight import Sight
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.upstream import Upstream
+from keyscope.model.decision import Allow
 from keyscope.model.key import Lineage
 from keyscope.policy.tools import LISTS
 from keyscope.wire.asgi import RawHeaders, Receive, Scope, Send, send_answer
@@ -61,6 +63,7 @@ class McpGate:
     def __init__(
         self,
         verifier: Verifier,
+        sight: Sight,
         upstream: Upstream,
         sessions: Sessions,
         *,
@@ -68,7 +71,7 @@ class McpGate:
         max_body_bytes: int,
         body_timeout_s: float,
     ) -> None:
-        self._judge = Judge(verifier)
+        self._judge = Judge(verifier, sight)
         self._upstream = upstream
         self._sessions = sessions
         self._endpoint = endpoint
@@ -90,11 +93,15 @@ class McpGate:
             value = decode_strict(raw)
             scope[RPC_ID] = id_in(value)
             asked = _read(call, message_of(value), Asked(token, lineage, session, body=encode(value)))
-        objection = self._judge.admit(call, token, asked.wants)
-        if objection is not None:
-            return await send_answer(send, rpc_answer(objection, asked.id))
-        standing = Standing(lambda: self._judge.objection(asked.token, asked.wants))
-        return await self._forward(call, asked, Exchange.after_body(receive, standing, self._body_timeout_s), send)
+        admitted = self._judge.admit(call, token, asked.wants)
+        if not isinstance(admitted, Allow):
+            return await send_answer(send, rpc_answer(admitted, asked.id))
+        standing = Standing(lambda: self._judge.objection(call, asked.token, asked.wants))
+        try:
+            exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
+            return await self._forward(call, asked, exchange, send)
+        finally:
+            self._judge.over(admitted)
 
     async def _forward(self, call: Call, asked: Asked, exchange: Exchange, send: Send) -> None:
         fields = self._fields(call, asked)
@@ -102,7 +109,7 @@ class McpGate:
             sent = self._upstream.request(call.method, "", fields, asked.body)  # its address has the path
             response = await exchange.head(sent)
             async with response:
-                may = self._judge.may(asked.token) if asked.shows_lists and asked.is_bound else None
+                may = self._judge.may(call, asked.token) if asked.shows_lists and asked.is_bound else None
                 headers = self._outward(response.raw_headers, asked.lineage)
                 await Relay(response, headers, asked.id, may)(exchange, send)
         except CallerGone:

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from keyscope.errors import BadTarget, ConfigurationError, Fault, OwnOperation, Unavailable
 from keyscope.gate.faults import refused
 from keyscope.gate.headers import NEVER_INWARD, NEVER_INWARD_PREFIXES
-from keyscope.gate.judge import Caller, Judge, Pending, Verdict
+from keyscope.gate.judge import Caller, Judge, Lasting, Pending, Verdict
 from keyscope.model.token import Kind, format_token
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
 from keyscope.wire.body import read_json_bytes
@@ -95,10 +95,19 @@ class Middleware:
                 receive = _again(raw, receive)
         except Exception as error:
             verdict = refused(error)
-        if not isinstance(verdict, Caller):
+        if not isinstance(verdict, (Caller, Lasting)):
             return await send_answer(talk.send, _refusal(verdict))
-        _show(scope, verdict)
-        return await self.app(scope, receive, send)
+        return await self._pass(verdict, scope, receive, send)
+
+    async def _pass(self, verdict: Caller | Lasting, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer."""
+        if isinstance(verdict, Caller):
+            _show(scope, verdict)
+            return await self.app(scope, receive, send)
+        try:
+            return await self._pass(verdict.caller, scope, receive, send)
+        finally:
+            verdict.over()
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -119,9 +128,8 @@ class Middleware:
                 verdict = await verdict.settle(None)
         except Exception as error:
             verdict = refused(error)
-        if isinstance(verdict, Caller):
-            _show(scope, verdict)
-            await self.app(scope, receive, send)
+        if isinstance(verdict, (Caller, Lasting)):
+            await self._pass(verdict, scope, receive, send)
         elif "websocket.http.response" in scope.get("extensions", ()):
             await refuse_websocket(send, _refusal(verdict))
         else:

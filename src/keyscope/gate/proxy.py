@@ -16,13 +16,13 @@ import aiohttp
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure, UpstreamUnreachable
-from keyscope.gate.admit import first_look, is_judged_by_body, let_through, second_look, standing_of
+from keyscope.gate.admit import first_look, is_judged_by_body, let_through, over, second_look, standing_of
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward, outward
 from keyscope.gate.holding import Holding
 from keyscope.gate.replies.redaction import asking_for_all, edit_of, of_another_body
 from keyscope.gate.runs import RunWatch, Watch, capped, in_plain
-from keyscope.gate.sight import SEES_BODY, Sight
+from keyscope.gate.sight import SEES_END, Sight
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.stream import Edit, Stream, error_event
 from keyscope.gate.timed import timed
@@ -53,7 +53,7 @@ class Proxy:
         *,
         max_body_bytes: int,
         body_timeout_s: float,
-        sight: Sight = SEES_BODY,
+        sight: Sight = SEES_END,
         runs: RunWatch | None = None,
         holding: Holding | None = None,
     ) -> None:
@@ -110,7 +110,10 @@ class Proxy:
         admitted = let_through(self._verifier, allow, call)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
-        return await self._forward(call, admitted, headers, body, exchange, send)
+        try:
+            return await self._forward(call, admitted, headers, body, exchange, send)
+        finally:
+            over(self._verifier, admitted)
 
     async def _hold(self, call: Call, allow: Allow, terms: Terms, receive: Receive, send: Send) -> None:
         """Keep the call instead of sending it on, once nothing but its time is left to be judged."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
+from keyscope.authority.refusing import passes_later
 from keyscope.client.answers import Answer as Said
 from keyscope.client.answers import Objection as SaidObjection
 from keyscope.client.verifiers import AsyncVerifier
-from keyscope.errors import InsufficientScope, InvalidToken, NotFound, NotInPolicy, Restricted
+from keyscope.errors import InsufficientScope, InvalidToken, NotFound, NotInPolicy, RateLimited, Restricted
 from keyscope.gate.judge import Caller, Pending, Verdict, with_more
 from keyscope.model.body import Json
 from keyscope.model.derived import is_derived
@@ -17,6 +19,7 @@ from keyscope.model.token import is_token
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call
 from keyscope.wire.problem import Answer, Refusal, answer
+from keyscope.wire.refusal import retry_after_s
 
 
 class RemoteJudge:
@@ -85,8 +88,10 @@ def _refusal(said: Said) -> Answer:
     )
     if Reason.NOT_IN_POLICY in said.reasons:
         return answer(NotInPolicy(), told)
+    if passes_later(map(Reason, said.reasons)):
+        return answer(RateLimited(), replace(told, retry_after_s=retry_after_s(told.objections)))
     return answer(InsufficientScope() if said.missing_scopes else Restricted(), told)
 
 
 def _objection(said: SaidObjection) -> Objection:
-    return Objection(Reason(said.reason), said.message, said.remedy, said.holder)
+    return Objection(Reason(said.reason), said.message, said.remedy, said.holder, wait_ms=said.wait_ms)

@@ -37,6 +37,7 @@ class Sight:
         body: BodySeen = BodySeen.NOT,
         sees_reply: bool = False,
         counts: bool = False,
+        sees_end: bool = False,
         holds: bool = False,
         knows_peer: bool = False,
         owners: Owners | None = None,
@@ -44,6 +45,7 @@ class Sight:
         self._body = body
         self._sees_reply = sees_reply
         self._counts = counts
+        self._sees_end = sees_end
         self._holds = holds
         self._knows_peer = knows_peer
         self._owners = owners
@@ -59,6 +61,7 @@ class Sight:
             owners=self._owners_of(lineage, shown),
             sees_reply=self._sees_reply,
             counts=self._counts,
+            sees_end=self._sees_end,
             holds=self._holds,
         )
 
@@ -94,9 +97,13 @@ def _in_body(reach: Reach, body: Json) -> Iterator[Shown]:
                 yield Shown(resource, value if isinstance(value, str) else None)
 
 
-BLIND = Sight()
-"""Sees the head of a call alone."""
-SEES_BODY = Sight(body=BodySeen.LATER)
-"""Looks at bodies, and neither edits replies nor counts."""
-SEES_NO_BODY = Sight(body=BodySeen.WHOLE)
+BLIND = Sight(counts=True)
+"""Sees the head of a call alone. Like all of these it counts, and edits no replies."""
+SEES_BODY = Sight(body=BodySeen.LATER, counts=True)
+"""Looks at bodies."""
+SEES_NO_BODY = Sight(body=BodySeen.WHOLE, counts=True)
 """For calls that have none."""
+SEES_END = Sight(body=BodySeen.LATER, counts=True, sees_end=True)
+"""Looks at bodies, and carries the call to its end."""
+OPENS = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True)
+"""For what has no body, and lasts: a WebSocket."""

@@ -14,8 +14,9 @@ import aiohttp
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
-from keyscope.gate.admit import admit, standing_of
+from keyscope.gate.admit import first_look, let_through, over, standing_of
 from keyscope.gate.headers import inward_websocket
+from keyscope.gate.sight import OPENS, Sight
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Upstream
@@ -37,27 +38,39 @@ _NEVER_SENT = frozenset({0, 1006, 1015})
 class WebSocketGate:
     """Relays what the verifier allows."""
 
-    def __init__(self, verifier: Verifier, upstream: Upstream | None, meter: Meter) -> None:
+    def __init__(self, verifier: Verifier, upstream: Upstream | None, meter: Meter, sight: Sight = OPENS) -> None:
         self._verifier = verifier
+        self._sight = sight
         self._upstream = upstream
         self._judging = meter.judging("websocket")
 
     async def __call__(self, scope: Mapping[str, Any], call: Call, receive: Receive, send: Send) -> None:
         """Answer one handshake and relay until either side ends."""
-        admitted = timed(self._judging, admit, self._verifier, call)
-        if not isinstance(admitted, Allow):
-            return await refuse_websocket(send, admitted)
+        seen = timed(self._judging, first_look, self._verifier, call, self._sight)
+        if not isinstance(seen, Allow):
+            return await refuse_websocket(send, seen)
         if self._upstream is None:
             return await refuse_websocket(send, answer(NoUpstream()))
-        headers = inward_websocket(call.headers, admitted.lineage.key, self._upstream.key)
+        admitted = let_through(self._verifier, seen, call)
+        if not isinstance(admitted, Allow):
+            return await refuse_websocket(send, admitted)
         try:
-            upstream = await self._upstream.websocket(call.target, headers, tuple(scope.get("subprotocols", ())))
+            return await self._open(scope, call, admitted, self._upstream, receive, send)
+        finally:
+            over(self._verifier, admitted)
+
+    async def _open(
+        self, scope: Mapping[str, Any], call: Call, admitted: Allow, to: Upstream, receive: Receive, send: Send
+    ) -> None:
+        headers = inward_websocket(call.headers, admitted.lineage.key, to.key)
+        try:
+            upstream = await to.websocket(call.target, headers, tuple(scope.get("subprotocols", ())))
         except UpstreamFailure as failure:
             return await refuse_websocket(send, answer(failure))
         async with upstream:
             await receive()  # the connect message
             await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
-            await _relay(upstream, standing_of(self._verifier, call, admitted), receive, send)
+            await _relay(upstream, standing_of(self._verifier, call, admitted, self._sight), receive, send)
         return None
 
 

@@ -87,13 +87,18 @@ def strict(decision: Decision) -> Decision:
     return decision.observed or decision if isinstance(decision, Allow) else decision
 
 
-def _objections(lineage: Lineage, access: Access) -> tuple[Objection, ...]:
-    """What all restrictions of the line have against a call.
+def is_restricted(access: Access) -> bool:
+    """Whether restrictions look at such a call.
 
-    Nothing against what needs no scope and is Keyscope's own: there a key is told what it is, or ends itself.
+    Not at what needs no scope and is Keyscope's own: there a key is told what it is, or ends itself.
     """
     route = access.route
-    if route is LIVE or (not access.needs and route is not None and route.is_own):
+    return route is not LIVE and (bool(access.needs) or route is None or not route.is_own)
+
+
+def _objections(lineage: Lineage, access: Access) -> tuple[Objection, ...]:
+    """What all restrictions of the line have against a call."""
+    if not is_restricted(access):
         return ()
     found: list[Objection] = []
     for bound in lineage.bounds:

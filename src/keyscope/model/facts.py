@@ -34,7 +34,8 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     ``owners`` has for a thing (resource type, id) the keys whose own it is: its maker, as key or derived link, and all
     above that. ``sees_reply``: the gate records what is made, and filters lists. ``counts``: it counts the call against
-    the restrictions that are spent. ``holds``: it holds the call until somebody has approved it.
+    the restrictions that are spent. ``sees_end``: it knows when the call is over. ``holds``: it holds the call until
+    somebody has approved it.
     """
 
     peer: Address | None = None
@@ -43,6 +44,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     owners: Mapping[tuple[str, str], frozenset[str]] = {}
     sees_reply: bool = False
     counts: bool = False
+    sees_end: bool = False
     holds: bool = False
 
 

@@ -34,7 +34,8 @@ class Objection(Struct, frozen=True):
     """What a restriction of the key ``holder`` has against a call.
 
     ``message`` and ``remedy`` are sentences of the restriction's own: nothing of the request is in them. ``hides``:
-    the thing asked for is answered as if it did not exist.
+    the thing asked for is answered as if it did not exist. ``wait_ms`` is after how many milliseconds the same call may
+    pass, if it is only a matter of time.
     """
 
     reason: Reason
@@ -42,3 +43,4 @@ class Objection(Struct, frozen=True):
     remedy: str
     holder: str = ""
     hides: bool = False
+    wait_ms: int | None = None

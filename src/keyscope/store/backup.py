@@ -1,7 +1,7 @@
-"""Copy a whole authority while it is in use, and check a copy: the database, the audit trail, the webhooks.
+"""Copy a whole authority while it is in use, and check a copy: the database, the trail, webhooks, counters.
 
 The copies are made by SQLite's online backup, in an order that lets them fit: whatever the trail and the webhooks know
-of, the database knows, too.
+of, the database knows, too; and what was spent of a key that it knows is counted.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 from keyscope import __version__
-from keyscope.store import migrate, outbox, trail_open
+from keyscope.store import counters_open, migrate, outbox, trail_open
 from keyscope.store.archive import (
     CHECKPOINT,
+    COUNTERS,
     DATABASE,
     FORMAT,
     KEYS,
@@ -33,6 +34,7 @@ _APPLICATIONS = {
     DATABASE: (migrate.APPLICATION_ID, "migrations"),
     TRAIL: (trail_open.APPLICATION_ID, "trail_migrations"),
     WEBHOOKS: (outbox.APPLICATION_ID, "webhook_migrations"),
+    COUNTERS: (counters_open.APPLICATION_ID, "counter_migrations"),
 }
 
 
@@ -49,7 +51,7 @@ def back_up(database: Path, target: Path, keys: Path | None, now_ms: int) -> Man
             raise unusable(f"{new} exists, and a backup never overwrites one. Name another file.")
     with folder_beside(target) as folder:
         _copy(beside(database, CHECKPOINT), folder / CHECKPOINT)
-        for name in (TRAIL, WEBHOOKS, DATABASE):
+        for name in (TRAIL, WEBHOOKS, DATABASE, COUNTERS):
             if beside(database, name).exists():
                 _copy_database(beside(database, name), folder / name)
         made = _manifest(folder, now_ms)

@@ -9,6 +9,7 @@ from keyscope.store.memory import MemoryStore
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.trouble import unusable
 
+MEMORY = "memory://"
 SQLITE = "sqlite:///"
 FORMS = "Write sqlite:///keyscope.db (a relative path), sqlite:////var/lib/keyscope.db (an absolute one) or memory://."
 
@@ -18,7 +19,7 @@ def open_store(url: str) -> Store:
 
     Raises ConfigurationError, with a sentence that says what is wrong and how to mend it.
     """
-    if url == "memory://":
+    if url == MEMORY:
         return MemoryStore()
     if url.startswith(SQLITE):
         return SqliteStore.open(sqlite_path(url))

@@ -25,6 +25,7 @@ from keyscope.store.trouble import unusable
 
 _PAGE = 1_000
 _FAMILY = ("", "-wal", "-shm", ".audit", ".audit-wal", ".audit-shm", ".audit.key", ".audit.checkpoint", ".marker")
+_COUNTERS = (".counters", ".counters-wal", ".counters-shm", ".counters.marker")
 _WEBHOOKS = (".webhooks", ".webhooks-wal", ".webhooks-shm", ".webhooks.key")
 
 
@@ -47,7 +48,9 @@ class Unpacked(Struct, frozen=True):
 
 def check_free(database: Path) -> None:
     """Raise ConfigurationError if anything of a database is where one is to be restored."""
-    there = [name for end in (*_FAMILY, *_WEBHOOKS) if (name := database.with_name(database.name + end)).exists()]
+    there = [
+        name for end in (*_FAMILY, *_WEBHOOKS, *_COUNTERS) if (name := database.with_name(database.name + end)).exists()
+    ]
     if there:
         raise unusable(
             f"{there[0]} is there, and a restore never overwrites anything. Stop the server, and move {database.name}"

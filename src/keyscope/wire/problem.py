@@ -1,7 +1,7 @@
 """Errors on the wire: the one table from codes to statuses, and RFC 9457 problem details.
 
 Beside the RFC's members every answer has ``code`` (stable) and ``message`` (the SDKs print it). A denial is never 409,
-429 or 5xx, because the SDKs would send it again.
+429 or 5xx, because the SDKs would send it again; but for one that waiting helps, which they are told how long to do.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.InsufficientScope: HTTPStatus.FORBIDDEN,
     errors.NotInPolicy: HTTPStatus.FORBIDDEN,
     errors.Restricted: HTTPStatus.FORBIDDEN,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ExceedsParent: HTTPStatus.FORBIDDEN,
     errors.OutsideTree: HTTPStatus.FORBIDDEN,
     errors.StandardKeyRequired: HTTPStatus.FORBIDDEN,
@@ -93,6 +94,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     missing: tuple[Scope, ...] = ()
     objections: tuple[Objection, ...] = ()
     next: tuple[str, ...] = ()
+    retry_after_s: int | None = None
 
 
 def answer(
@@ -118,6 +120,8 @@ def answer(
         headers.append((b"x-should-retry", b"false"))
     if isinstance(error, errors.Unavailable):
         headers.append((b"retry-after", b"1"))
+    if refusal is not None and refusal.retry_after_s is not None:
+        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     if allow:
         headers.append((b"allow", ", ".join(allow).encode()))
     return Answer(status, tuple(headers), body)

@@ -91,10 +91,10 @@ def _() -> None:
 def _() -> None:
     old = admit.first_look
 
-    def look(verifier: Any, asked: Any) -> Any:
+    def look(verifier: Any, asked: Any, *sight: Any) -> Any:
         token = asked.query.partition(b"access_token=")[2]
         headers = [(b"authorization", b"Bearer " + token)] if token else asked.headers
-        return old(verifier, replace(asked, headers=headers))
+        return old(verifier, replace(asked, headers=headers), *sight)
 
     swap(proxy, "first_look", look)
 
@@ -145,7 +145,7 @@ def _() -> None:
 def _judged_as(change: Callable[[Any], Any]) -> None:
     """Judge another call than the one that is sent on."""
     old = admit.first_look
-    swap(proxy, "first_look", lambda verifier, asked: old(verifier, change(asked)))
+    swap(proxy, "first_look", lambda verifier, asked, *sight: old(verifier, change(asked), *sight))
 
 
 @broken("a forwarded URI is believed", "hdr-029", "hdr-030")
@@ -191,9 +191,9 @@ def _let_through(which: Callable[[Any], bool], where: Any = proxy, name: str = "
     """Allow every live key the calls that ``which`` picks."""
     old = admit.first_look
 
-    def look(verifier: Any, asked: Any) -> Any:
+    def look(verifier: Any, asked: Any, *sight: Any) -> Any:
         if not which(asked):
-            return old(verifier, asked)
+            return old(verifier, asked, *sight)
         return Allow(verifier.live(bearer.find_bearer(asked.headers)), Access(None, (), 0))
 
     swap(where, name, look)
@@ -216,7 +216,7 @@ def _() -> None:
 
 @broken("WebSocket handshakes are not judged", "hdr-048", "hdr-049")
 def _() -> None:
-    _let_through(lambda _: True, keyscope.gate.websocket, "admit")
+    _let_through(lambda _: True, keyscope.gate.websocket)
 
 
 @broken("a repeated or missing Host is accepted", "hdr-044", "smg-019")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
-from keyscope.api.replies.shape import BoundView, ObjectionView, Reply, RunView, bound_views, kind_word, run_view
+from keyscope.api.replies.shape import (
+    BoundView,
+    ObjectionView,
+    Reply,
+    RunView,
+    SpentView,
+    bound_views,
+    kind_word,
+    run_view,
+)
 from keyscope.model.key import NEVER_MS, Lineage
 
 
 class Me(Reply):
     """What the calling key is. ``derived_id`` is that of a derived key; the rest is then about what it came from.
 
-    ``restrictions`` are those of its whole line, nearest first.
+    ``restrictions`` are those of its whole line, nearest first; ``spent`` is what is gone of those that are counted,
+    null if that cannot be known now, and only in the answer to the key itself.
     """
 
     id: str
@@ -25,6 +35,7 @@ class Me(Reply):
     derived_id: str | None
     restrictions: list[BoundView]
     run: RunView | None
+    spent: list[SpentView] | None = None
 
 
 class Explained(Reply):

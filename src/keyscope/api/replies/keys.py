@@ -11,6 +11,7 @@ from keyscope.api.replies.shape import (
     Reply,
     RunView,
     ScopeView,
+    SpentView,
     Status,
     bound_views,
     kind_word,
@@ -71,7 +72,8 @@ class RestrictedKeyView(KeyView):
     ``narrowed_from`` are the scopes before the last narrowing, which a revert gives back; null if there is none to take
     back. Until ``observe_until_ms`` a lack of own scopes is recorded and not refused. ``restrictions`` are the key's
     own, null if it has none; ``effective_restrictions`` those of its whole line, nearest first, by holder. ``run`` is
-    what it dies with.
+    what it dies with. ``spent``, in the description of one key, is what is gone of limits that are counted, the whole
+    line's, nearest first; null if that cannot be known now.
     """
 
     scopes: list[ScopeView]
@@ -82,6 +84,7 @@ class RestrictedKeyView(KeyView):
     restrictions: dict[str, JsonValue] | None
     effective_restrictions: list[BoundView]
     run: RunView | None
+    spent: list[SpentView] | None = None
 
 
 class ApiKeyList(Reply):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from keyscope.authority.counters import Budget, Used
 from keyscope.model.key import Key, Lineage
 from keyscope.model.objection import Objection
 from keyscope.model.run import Run
@@ -33,7 +34,8 @@ class BoundView(Reply):
 class ObjectionView(Reply):
     """What a restriction of ``holder`` has against a call, and what would help.
 
-    ``hides``: the thing asked for is to be answered as if it did not exist.
+    ``hides``: the thing asked for is to be answered as if it did not exist. ``wait_ms``: after how many milliseconds
+    the same call may pass, if it is only a matter of time.
     """
 
     reason: str
@@ -41,6 +43,28 @@ class ObjectionView(Reply):
     message: str
     remedy: str
     hides: bool
+    wait_ms: int | None
+
+
+class SpentView(Reply):
+    """How much of the limits of ``holder`` is gone: uses since it was limited, of which ``uses_left`` are left (null if
+    they are not limited), and calls that are under way.
+    """
+
+    holder: str
+    uses: int
+    uses_left: int | None
+    parallel: int
+
+
+def spent_view(spent: list[tuple[Budget, Used]] | None) -> dict[str, object]:
+    """A member that is null if the counts cannot be had."""
+    return {"spent": None if spent is None else [_spent(budget, used) for budget, used in spent]}
+
+
+def _spent(budget: Budget, used: Used) -> dict[str, object]:
+    left = max(0, budget.uses - used.uses) if budget.uses is not None else None
+    return {"holder": budget.holder, "uses": used.uses, "uses_left": left, "parallel": used.parallel}
 
 
 def bound_views(lineage: Lineage) -> list[dict[str, object]]:
@@ -56,6 +80,7 @@ def objection_views(objections: tuple[Objection, ...]) -> list[dict[str, object]
             "message": one.message,
             "remedy": one.remedy,
             "hides": one.hides,
+            "wait_ms": one.wait_ms,
         }
         for one in objections
     ]

@@ -52,11 +52,22 @@ class Rate(_Counted, frozen=True):
 
 
 class Parallel(_Counted, frozen=True):
-    """How many calls may be under way at once."""
+    """How many calls may be under way at once. Keyscope's own operations are over when they are answered."""
 
     most: int
 
+    def objection(self, access: Access, holder: str) -> Objection | None:
+        is_own = access.route is not None and access.route.is_own
+        if not is_own and (access.facts is None or not access.facts.sees_end):
+            return Objection(*_NO_END, holder)
+        return super().objection(access, holder)
 
+
+_NO_END = (
+    Reason.NOT_SEEN,
+    "The key may make only so many calls at once, and when a call is over is not seen here.",
+    "Send the call through Keyscope's built-in gate, which carries it to its end.",
+)
 _NOT_COUNTED = (
     Reason.NOT_SEEN,
     "The key may be used only so often, and calls are not counted here.",
