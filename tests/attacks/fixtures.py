@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from keyscope.authority.mint import Wanted, draw
 from keyscope.authority.ports import Account, Store, Writer
@@ -56,8 +57,18 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "revoked": ("devboxes:read",),
     "revoke-me": ("devboxes:read",),
     "introspector": ("account:read",),
+    "holding": ("devboxes:write", "snapshots:write", "account:write"),
+    "leased-1s": ("devboxes:read",),
+    "bound-to-dbx-9": ("devboxes:read",),
 }
 """Restricted keys of account A, made by its first key."""
+
+MORE: dict[str, dict[str, Any]] = {
+    "holding": {"restrictions": {"hold": {"deadline_ms": 3_600_000}}},
+    "leased-1s": {"run": {"lease_ms": 1_000}},
+    "bound-to-dbx-9": {"run": {"devbox_id": "dbx_9"}},
+}
+"""What else they are minted with."""
 
 LIVES_MS = {"near-expiry": 60_000, "expires-in-2s": 2_000, "account-write+devbox-read-1h": 3_600_000}
 _STORED = {"expired": -1_000, "expires-at-now": 60}
@@ -140,7 +151,7 @@ class Cast:
 
     def _make(self, name: str) -> Fixture:
         if name in GRANTS:
-            made = self._mint(GRANTS[name], lives_ms=LIVES_MS.get(name))
+            made = self._mint(GRANTS[name], lives_ms=LIVES_MS.get(name), **MORE.get(name, {}))
             return self._revoke(made) if name == "revoked" else made
         if name in _STORED:
             wanted = Wanted(kind=Kind.RESTRICTED, scopes=_devbox_read(), expires_at_ms=now_ms() + _STORED[name])
@@ -148,9 +159,11 @@ class Cast:
         special: Fixture = self._SPECIAL[name](self)  # type: ignore[no-untyped-call]  # a table of methods
         return special
 
-    def _mint(self, scopes: tuple[str, ...], by: str | None = None, lives_ms: int | None = None) -> Fixture:
+    def _mint(
+        self, scopes: tuple[str, ...], by: str | None = None, lives_ms: int | None = None, **more: Any
+    ) -> Fixture:
         expires = now_ms() + lives_ms if lives_ms is not None else None
-        reply = self._world.live.mint(*scopes, by=by, expires_at_ms=expires)
+        reply = self._world.live.mint(*scopes, by=by, expires_at_ms=expires, **more)
         return Fixture(reply["key_secret"], reply["id"], self._world.account, reply.get("expires_at_ms"))
 
     def _revoke(self, made: Fixture) -> Fixture:
@@ -184,6 +197,7 @@ class Cast:
         "full-other-account": lambda self: self._world.other,
         "other-account": _other_account,
         "account-write-grandchild": lambda self: self._mint(("account:write",), by=self["account-write"].secret),
+        "child-of-holding": lambda self: self._mint(("devboxes:write",), by=self["holding"].secret),
         "revoker": _revoker,
         "rotated-old": _rotated_old,
         "child-of-revoked-parent": _child_of_revoked_parent,

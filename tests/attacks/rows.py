@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 _DATA = Path(__file__).parents[1] / "data" / "attacks"
-FILES = (_DATA / "rows.json", _DATA / "in_front.json")
+FILES = (_DATA / "rows.json", _DATA / "in_front.json", _DATA / "held.json")
 
 PROXY, API, FORWARD_AUTH = "proxy", "api", "forward-auth"
 FACES = (PROXY, API, FORWARD_AUTH)
