@@ -59,6 +59,9 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "revoked": ("devboxes:read",),
     "revoke-me": ("devboxes:read",),
     "introspector": ("account:read",),
+    "holding": ("devboxes:write", "snapshots:write", "account:write"),
+    "leased-1s": ("devboxes:read",),
+    "bound-to-dbx-9": ("devboxes:read",),
 }
 """Restricted keys of account A, made by its first key."""
 
@@ -88,6 +91,13 @@ RESTRICTED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "elsewhen": (_all("write"), {"window": _elsewhen()}),
 }
 """Scopes and restrictions."""
+
+MORE: dict[str, dict[str, Any]] = {
+    "holding": {"restrictions": {"hold": {"deadline_ms": 3_600_000}}},
+    "leased-1s": {"run": {"lease_ms": 1_000}},
+    "bound-to-dbx-9": {"run": {"devbox_id": "dbx_9"}},
+}
+"""What else they are minted with."""
 
 LIVES_MS = {"near-expiry": 60_000, "expires-in-2s": 2_000, "account-write+devbox-read-1h": 3_600_000}
 _STORED = {"expired": -1_000, "expires-at-now": 60}
@@ -170,7 +180,7 @@ class Cast:
 
     def _make(self, name: str) -> Fixture:
         if name in GRANTS:
-            made = self._mint(GRANTS[name], lives_ms=LIVES_MS.get(name))
+            made = self._mint(GRANTS[name], lives_ms=LIVES_MS.get(name), **MORE.get(name, {}))
             return self._revoke(made) if name == "revoked" else made
         if name in RESTRICTED:
             scopes, restrictions = RESTRICTED[name]
@@ -219,6 +229,7 @@ class Cast:
         "full-other-account": lambda self: self._world.other,
         "other-account": _other_account,
         "account-write-grandchild": lambda self: self._mint(("account:write",), by=self["account-write"].secret),
+        "child-of-holding": lambda self: self._mint(("devboxes:write",), by=self["holding"].secret),
         "revoker": _revoker,
         "below-box-a": lambda self: self._mint(("devboxes:write",), by=self["box-a"].secret),
         "derived-of-box-a": lambda self: Fixture(attenuate(self["box-a"].secret, label="derived")),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 _DATA = Path(__file__).parents[1] / "data" / "attacks"
-FILES = (_DATA / "rows.json", _DATA / "in_front.json", _DATA / "restrictions.json")
+FILES = tuple(_DATA / f"{name}.json" for name in ("rows", "in_front", "held", "restrictions"))
 
 PROXY, API, FORWARD_AUTH, BUILT_IN = "proxy", "api", "forward-auth", "built-in"
 FACES = (PROXY, API, FORWARD_AUTH, BUILT_IN)

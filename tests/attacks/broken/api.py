@@ -150,7 +150,7 @@ def _() -> None:
         row = self._connection.execute("SELECT * FROM replies WHERE request_id = ?", (request_id,)).fetchone()
         return reply_of(row) if row is not None else None
 
-    swap(session.SqliteReader, "reply", reply)
+    swap(session.SqlReader, "reply", reply)
 
 
 @broken("a request id answers for every body", "cch-012:api")
