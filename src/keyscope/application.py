@@ -50,6 +50,7 @@ from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
 from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
+from keyscope.store.replica.lease import Lease
 from keyscope.store.things import things_for
 from keyscope.webhooks.delivering import Deliverer
 from keyscope.webhooks.delivering import Limits as DeliveryLimits
@@ -100,19 +101,20 @@ class Application:
         self._proxies = Proxies(proxies) if proxies is not None else None
         knows = proxies is not None
         self.things = things_for(settings.database)
+        owners = self.things.owners if self.things is not None else None
         sight = Sight(
             body=BodySeen.LATER,
-            sees_reply=True,
+            sees_reply=self.things is not None,
             sees_end=True,
             counts=True,
             holds=True,
             knows_peer=knows,
-            owners=self.things.owners,
+            owners=owners,
         )
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
-        self.webhooks = kept_for(settings.database, entropy)
+        self.webhooks = kept_for(settings.beside, entropy)
         holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
         self._proxy = Proxy(
             self.verifier,
@@ -122,10 +124,9 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             sight=sight,
             runs=RunWatch(self.index, self.runs),
-            own=OwnThings(self.things, clock),
+            own=OwnThings(self.things, clock) if self.things is not None else None,
             holding=Holding(holds),
         )
-        owners = self.things.owners
         opens = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=knows, owners=owners)
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter, opens)
         self.held = HoldRunner(self.verifier, holds, sight, self._proxy.send_held)
@@ -167,7 +168,9 @@ class Application:
             meters=self.meters,
             webhooks=Webhooks(store, outbox, sealer, clock, entropy, settings.webhook_targets),
             metrics_peers=settings.metrics_peers,
+            stale_ms=self._stale_ms,
         )
+        self.meters.stale_ms = self._stale_ms
         reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)
         console = self._console(desk, entropy) if settings.console else None
         self._management = Management(desk, reports, console)
@@ -232,6 +235,10 @@ class Application:
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
             return answer(unavailable(error), status=dialect.status)
 
+    def _stale_ms(self) -> int | None:
+        lease: Lease | None = getattr(self._store, "lease", None)  # of a node
+        return lease.stale_ms if lease is not None else None
+
     def leave(self) -> None:
         """Say that this server ends soon: to who asks whether it is ready, and on every connection that is used."""
         self._leaving = True
@@ -248,6 +255,7 @@ class Application:
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
         check(self.verifier, self.index, self._store, self._recording)
+        self.index.stamp()  # of a node without a lease it says so; every judgement asks it anyway
 
 
 def _noting(times: Times, send: Send) -> Send:

@@ -101,7 +101,7 @@ async def serve(
     counts: Path | None = None,
 ) -> None:
     """``counts`` is a folder that the workers of one server share."""
-    store = _followed(settings.database)
+    store = _opened(settings, counts)
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
@@ -111,7 +111,8 @@ async def serve(
             await stack.enter_async_context(_counted(settings, application.verifier))
             if isinstance(application, Application):
                 stack.callback(application.webhooks.outbox.close)
-                stack.callback(application.things.close)
+                if application.things is not None:
+                    stack.callback(application.things.close)
             # The last uses, once the audit trail has them; first uses among them go to the outbox.
             stack.push_async_callback(record, application.verifier, store, _first_uses(application))
             await stack.enter_async_context(written_down(application.verifier, recording))
@@ -131,9 +132,13 @@ async def serve(
         store.close()
 
 
-def _followed(database: str) -> Store:
-    """The store, whose changes wait for the gates that keep a copy."""
-    store = open_store(database)
+def _opened(settings: Settings, folder: Path | None) -> Store:
+    """The store, whose changes wait for the gates that keep a copy. ``folder``: where the processes of a node meet."""
+    if settings.is_node and folder is not None:
+        from keyscope.nodes import node_store  # PostgreSQL's client: it takes a while, and not all need it
+
+        return node_store(settings, folder)
+    store = open_store(settings.database, settings.beside)
     return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
 
 
@@ -172,7 +177,7 @@ def _recording(settings: Settings, store: Store) -> Iterator[Recording | None]:
         yield None
         return
     recording = recording_of(
-        settings.database, store, SystemClock(), is_server=True, key=settings.audit_key, days=settings.audit_days
+        settings.beside, store, SystemClock(), is_server=True, key=settings.audit_key, days=settings.audit_days
     )
     with contextlib.closing(recording.trail):
         yield recording

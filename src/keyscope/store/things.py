@@ -15,7 +15,7 @@ from threading import Lock
 from keyscope.authority.things import Owners, Thing
 from keyscope.store import migrate
 from keyscope.store.batch import roll_back
-from keyscope.store.open import SQLITE, sqlite_path
+from keyscope.store.open import MEMORY, SQLITE, sqlite_path
 from keyscope.store.trouble import closing_the_gate, opening, unusable
 
 SUFFIX = ".things"
@@ -29,9 +29,11 @@ _FIND = "SELECT makers FROM things WHERE account_id = ? AND resource = ? AND id 
 _ADD = "INSERT OR IGNORE INTO things VALUES (?, ?, ?, ?, ?)"
 
 
-def things_for(database: str) -> SqliteThings:
-    """The ledger of the database at this URL. Raises ConfigurationError."""
-    return open_things(things_beside(sqlite_path(database)) if database.startswith(SQLITE) else None)
+def things_for(database: str) -> SqliteThings | None:
+    """The ledger of the database at this URL; None where nodes would have to share one. Raises ConfigurationError."""
+    if database.startswith(SQLITE):
+        return open_things(things_beside(sqlite_path(database)))
+    return open_things(None) if database == MEMORY else None
 
 
 def things_beside(database: Path) -> Path:
