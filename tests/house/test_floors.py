@@ -399,6 +399,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli.audit",
         "cli.otlp",
         "cli.trail",
+        "cli.things",
         "cli.database",
         "cli.backup",
         "cli.policy",
