@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from keyscope.authority.mint import Wanted, draw
 from keyscope.authority.ports import Account, Store, Writer
@@ -58,6 +59,13 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "introspector": ("account:read",),
 }
 """Restricted keys of account A, made by its first key."""
+
+LIMITS: dict[str, dict[str, Any]] = {
+    "uses-1": {"uses": 1},
+    "rate-1": {"rate": {"requests": 1, "per_ms": 3_600_000}},
+    "parallel-1": {"parallel": 1},
+}
+"""Keys with ``devboxes:read`` and these restrictions."""
 
 LIVES_MS = {"near-expiry": 60_000, "expires-in-2s": 2_000, "account-write+devbox-read-1h": 3_600_000}
 _STORED = {"expired": -1_000, "expires-at-now": 60}
@@ -145,12 +153,16 @@ class Cast:
         if name in _STORED:
             wanted = Wanted(kind=Kind.RESTRICTED, scopes=_devbox_read(), expires_at_ms=now_ms() + _STORED[name])
             return self._world.insert(wanted, self._world.account)
+        if name in LIMITS:
+            return self._mint(("devboxes:read",), restrictions=LIMITS[name])
         special: Fixture = self._SPECIAL[name](self)  # type: ignore[no-untyped-call]  # a table of methods
         return special
 
-    def _mint(self, scopes: tuple[str, ...], by: str | None = None, lives_ms: int | None = None) -> Fixture:
+    def _mint(
+        self, scopes: tuple[str, ...], by: str | None = None, lives_ms: int | None = None, **more: Any
+    ) -> Fixture:
         expires = now_ms() + lives_ms if lives_ms is not None else None
-        reply = self._world.live.mint(*scopes, by=by, expires_at_ms=expires)
+        reply = self._world.live.mint(*scopes, by=by, expires_at_ms=expires, **more)
         return Fixture(reply["key_secret"], reply["id"], self._world.account, reply.get("expires_at_ms"))
 
     def _revoke(self, made: Fixture) -> Fixture:
@@ -179,6 +191,10 @@ class Cast:
         self._revoke(parent)
         return child
 
+    def _child_of_limited(self) -> Fixture:
+        parent = self._mint(("account:write", "devboxes:read"), restrictions={"uses": 2})
+        return self._mint(("devboxes:read",), by=parent.secret)
+
     _SPECIAL = {  # noqa: RUF012  (a table of methods, never changed)
         "full": lambda self: Fixture(self._world.live.first, account=self._world.account),
         "full-other-account": lambda self: self._world.other,
@@ -186,6 +202,7 @@ class Cast:
         "account-write-grandchild": lambda self: self._mint(("account:write",), by=self["account-write"].secret),
         "revoker": _revoker,
         "rotated-old": _rotated_old,
+        "child-of-uses-2": _child_of_limited,
         "child-of-revoked-parent": _child_of_revoked_parent,
         "never-issued": lambda self: Fixture(format_token(Kind.RESTRICTED, os.urandom(32)).reveal()),
         "malformed": lambda self: Fixture("rk_notakey"),
