@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import Live
+from tests.postgres import Databases, running
 from tests.recorder import Recorder
 
 pytest_plugins = ["tests.programs"]
@@ -38,6 +39,13 @@ def new_directory(work: Path) -> Callable[[], Path]:
         return directory
 
     return make
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Databases of a PostgreSQL that runs as long as the tests do."""
+    with running() as server:
+        yield Databases(server)
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ class Application:
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
-        self.webhooks = kept_for(settings.database, entropy)
+        self.webhooks = kept_for(settings.beside, entropy)
         holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
         self._proxy = Proxy(
             self.verifier,

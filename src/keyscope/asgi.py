@@ -20,7 +20,8 @@ from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.sources import load_any
 from keyscope.recorded import recording_of
-from keyscope.store.open import SQLITE, open_store
+from keyscope.store.open import SQLITE, open_store, sqlite_path
+from keyscope.store.postgres.address import is_postgres
 from keyscope.system import SystemClock
 from keyscope.wire.forwarded import Proxies
 
@@ -102,7 +103,7 @@ def _judge(
     clock = SystemClock()
 
     def record(store: Store) -> Recording:
-        return recording_of(database, store, clock, is_server=False)
+        return recording_of(_beside(database), store, clock, is_server=False)
 
     return EmbeddedJudge(
         lambda: _existing(database),
@@ -120,8 +121,15 @@ def _table(source: Policy | Callable[[], Policy]) -> Table:
     return policy.table()
 
 
+def _beside(database: str) -> Path | None:
+    return sqlite_path(database) if database.startswith(SQLITE) else None
+
+
 def _existing(database: str) -> Store:
     """The store, which ``keyscope serve`` has made: a fresh one would know no key, and hide a wrong path."""
+    if is_postgres(database):
+        message = "with PostgreSQL give a verifier: this process would judge by no replica of its own"
+        raise ConfigurationError("database", [Fault("database", message)])
     if database.startswith(SQLITE) and not Path(database.removeprefix(SQLITE)).exists():
         message = f"there is no database at {database}; start `keyscope serve` on it first, or mend the path"
         raise ConfigurationError("database", [Fault("database", message)])

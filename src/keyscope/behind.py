@@ -68,7 +68,7 @@ async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: C
     clock = SystemClock()
     outbox = open_outbox(outbox_beside(sqlite_path(settings.database)))
     with contextlib.closing(outbox), contextlib.closing(open_store(settings.database)) as store:
-        opened = recorded(settings.database, store, clock, is_wanted=settings.audit)
+        opened = recorded(settings.beside, store, clock, is_wanted=settings.audit)
         with opened as recording:
             engine = _engine(settings, policy, folder, store, recording, outbox.note_first_uses)
             async with _counted(recording, folder):

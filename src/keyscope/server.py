@@ -101,7 +101,7 @@ async def serve(
     counts: Path | None = None,
 ) -> None:
     """``counts`` is a folder that the workers of one server share."""
-    store = _followed(settings.database)
+    store = _followed(settings)
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
@@ -130,9 +130,9 @@ async def serve(
         store.close()
 
 
-def _followed(database: str) -> Store:
+def _followed(settings: Settings) -> Store:
     """The store, whose changes wait for the gates that keep a copy."""
-    store = open_store(database)
+    store = open_store(settings.database, settings.beside)
     return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
 
 
@@ -171,7 +171,7 @@ def _recording(settings: Settings, store: Store) -> Iterator[Recording | None]:
         yield None
         return
     recording = recording_of(
-        settings.database, store, SystemClock(), is_server=True, key=settings.audit_key, days=settings.audit_days
+        settings.beside, store, SystemClock(), is_server=True, key=settings.audit_key, days=settings.audit_days
     )
     with contextlib.closing(recording.trail):
         yield recording

@@ -24,6 +24,8 @@ from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.secret import Secret
 from keyscope.model.token import Kind, parse_token
+from keyscope.store.open import files_beside
+from keyscope.store.postgres.address import is_postgres
 from keyscope.webhooks.address import PRIVATE, PUBLIC
 
 Network = IPv4Network | IPv6Network
@@ -85,6 +87,7 @@ class Settings(Struct, frozen=True):
     host: str
     port: int
     database: str
+    replica: Path
     policy: str
     upstream: str | None
     engine: str
@@ -133,6 +136,11 @@ class Settings(Struct, frozen=True):
     def local_host(self) -> str:
         """The address at which this server is reached from its own machine."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  (compared, not bound)
+
+    @property
+    def beside(self) -> Path | None:
+        """The path that this server's own files are named after (``PATH.audit`` is its trail); None: it has none."""
+        return files_beside(self.database, self.replica)
 
     @property
     def limits(self) -> Limits:
@@ -195,6 +203,10 @@ def _given(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty")
     return text
+
+
+def _path(text: str) -> Path:
+    return Path(_given(text))
 
 
 def _origin(text: str) -> str | None:
@@ -286,7 +298,12 @@ def _audit_key(text: str) -> Secret | None:
 SETTINGS: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", _given, "Address to listen on."),
     Setting("port", "8700", _whole(1, 65535), "Port to listen on, HTTP/1.1 and HTTP/2 with prior knowledge."),
-    Setting("database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, or memory://."),
+    Setting(
+        "database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, a PostgreSQL URL, memory://."
+    ),
+    Setting(
+        "replica", "keyscope-replica.db", _path, "With PostgreSQL: the path that a server's own files are named after."
+    ),
     Setting("policy", "runloop", _given, "The policy: runloop, github-issues, or a file."),
     Setting("upstream", "", _origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),
     Setting(
@@ -423,6 +440,8 @@ def _together(values: Mapping[str, Any]) -> list[Fault]:
         return [Fault("--workers", "several workers cannot share memory://; use sqlite:///FILE")]
     if values.get("engine") == HAPROXY and values.get("database") == "memory://":
         return [Fault("--engine", "HAProxy reads the keys from a database; use sqlite:///FILE")]
+    if values.get("engine") == HAPROXY and is_postgres(values.get("database", "")):
+        return [Fault("--engine", "HAProxy judges on one machine; with PostgreSQL use builtin")]
     if values.get("engine") == HAPROXY and values.get("upstream", "") is None:
         return [Fault("--upstream", "the HAProxy engine needs an API behind it; set its origin")]
     if values.get("engine") == HAPROXY and urlsplit(values.get("upstream") or "").path:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keyscope.authority.mint import Wanted, draw
 from keyscope.authority.ports import Account, Store, Writer
+from keyscope.derive import attenuate
 from keyscope.model.ident import RANDOM_BYTES, format_id
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind, format_token
@@ -57,15 +59,48 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "revoked": ("devboxes:read",),
     "revoke-me": ("devboxes:read",),
     "introspector": ("account:read",),
+    "holding": ("devboxes:write", "snapshots:write", "account:write"),
+    "leased-1s": ("devboxes:read",),
+    "bound-to-dbx-9": ("devboxes:read",),
 }
 """Restricted keys of account A, made by its first key."""
 
-LIMITS: dict[str, dict[str, Any]] = {
-    "uses-1": {"uses": 1},
-    "rate-1": {"rate": {"requests": 1, "per_ms": 3_600_000}},
-    "parallel-1": {"parallel": 1},
+
+def _elsewhen() -> dict[str, str]:
+    """A window of a minute, twelve hours away."""
+    begins = datetime.now(UTC) + timedelta(hours=12)
+    ends = begins + timedelta(minutes=1)
+    return {"from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}", "timezone": "UTC"}
+
+
+def _all(level: str) -> tuple[str, ...]:
+    return tuple(f"{name}:{level}" for name in NINE)
+
+
+RESTRICTED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "box-a": (_all("write"), {"instances": {"devboxes": ["dbx_a", "ci-*"]}}),
+    "box-a-admin": (("account:write", "devboxes:write"), {"instances": {"devboxes": ["dbx_a"]}}),
+    "image-1": (_all("write"), {"instances": {"blueprints": ["bpt_1"]}}),
+    "scenario-a": (_all("write"), {"instances": {"scenarios": ["scn_a"]}}),
+    "one-secret": (_all("write"), {"instances": {"account": ["CI_TOKEN"]}}),
+    "own-only": (_all("write"), {"own": True}),
+    "no-shutdown": (_all("write"), {"deny": ["shutdownDevbox", "DELETE"]}),
+    "no-get": (_all("write"), {"deny": ["GET"]}),
+    "from-a-net": (_all("write"), {"cidrs": ["192.0.2.0/24", "2001:db8::/32"]}),
+    "not-yet": (_all("write"), {"not_before_ms": 4_000_000_000_000}),
+    "elsewhen": (_all("write"), {"window": _elsewhen()}),
+    "uses-1": (("devboxes:read",), {"uses": 1}),
+    "rate-1": (("devboxes:read",), {"rate": {"requests": 1, "per_ms": 3_600_000}}),
+    "parallel-1": (("devboxes:read",), {"parallel": 1}),
 }
-"""Keys with ``devboxes:read`` and these restrictions."""
+"""Scopes and restrictions."""
+
+MORE: dict[str, dict[str, Any]] = {
+    "holding": {"restrictions": {"hold": {"deadline_ms": 3_600_000}}},
+    "leased-1s": {"run": {"lease_ms": 1_000}},
+    "bound-to-dbx-9": {"run": {"devbox_id": "dbx_9"}},
+}
+"""What else they are minted with."""
 
 LIVES_MS = {"near-expiry": 60_000, "expires-in-2s": 2_000, "account-write+devbox-read-1h": 3_600_000}
 _STORED = {"expired": -1_000, "expires-at-now": 60}
@@ -148,13 +183,14 @@ class Cast:
 
     def _make(self, name: str) -> Fixture:
         if name in GRANTS:
-            made = self._mint(GRANTS[name], lives_ms=LIVES_MS.get(name))
+            made = self._mint(GRANTS[name], lives_ms=LIVES_MS.get(name), **MORE.get(name, {}))
             return self._revoke(made) if name == "revoked" else made
+        if name in RESTRICTED:
+            scopes, restrictions = RESTRICTED[name]
+            return self._mint(scopes, restrictions=restrictions)
         if name in _STORED:
             wanted = Wanted(kind=Kind.RESTRICTED, scopes=_devbox_read(), expires_at_ms=now_ms() + _STORED[name])
             return self._world.insert(wanted, self._world.account)
-        if name in LIMITS:
-            return self._mint(("devboxes:read",), restrictions=LIMITS[name])
         special: Fixture = self._SPECIAL[name](self)  # type: ignore[no-untyped-call]  # a table of methods
         return special
 
@@ -200,7 +236,10 @@ class Cast:
         "full-other-account": lambda self: self._world.other,
         "other-account": _other_account,
         "account-write-grandchild": lambda self: self._mint(("account:write",), by=self["account-write"].secret),
+        "child-of-holding": lambda self: self._mint(("devboxes:write",), by=self["holding"].secret),
         "revoker": _revoker,
+        "below-box-a": lambda self: self._mint(("devboxes:write",), by=self["box-a"].secret),
+        "derived-of-box-a": lambda self: Fixture(attenuate(self["box-a"].secret, label="derived")),
         "rotated-old": _rotated_old,
         "child-of-uses-2": _child_of_limited,
         "child-of-revoked-parent": _child_of_revoked_parent,

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.guides.walk import Walk, assert_printed, blocks
+from tests.postgres import Databases
 from tests.recorder import Recorder
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = [page for page in sorted(DOCS.rglob("*.md")) if "```sh" in page.read_text()]
 UPSTREAMS = ("https://api.runloop.ai", "https://api.github.com", "https://api.example.com")
+POSTGRES = "postgresql://keyscope@localhost/keyscope"
 SERVER = """
 ```sh title="terminal"
 keyscope serve
@@ -24,11 +26,12 @@ export KEYSCOPE_URL=http://127.0.0.1:8700 KEYSCOPE_API_KEY=ak_…
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_a_guide_can_be_followed(guide: Path, tmp_path: Path) -> None:
+def test_a_guide_can_be_followed(guide: Path, tmp_path: Path, databases: Databases) -> None:
     """A page that starts no server of its own is for one that runs."""
     page = guide.read_text()
     with Recorder() as upstream:
-        instead = {**dict.fromkeys(UPSTREAMS, upstream.url), "/var/lib/keyscope": str(tmp_path)}
+        places = {"/var/lib/keyscope": str(tmp_path), POSTGRES: databases.empty()}
+        instead = {**dict.fromkeys(UPSTREAMS, upstream.url), **places}
         with Walk(tmp_path, instead) as walk:
             if not any(block.is_terminal for block in blocks(page)):
                 walk.follow(SERVER)

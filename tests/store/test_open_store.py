@@ -49,6 +49,8 @@ def test_the_three_forms_of_url_open_their_stores(tmp_path: Path, monkeypatch: p
         "memory",
         "memory:///x",
         "SQLITE:///x",
+        "postgresql+psycopg://x",
+        "postgresql:x",
     ],
 )
 def test_another_form_is_refused_and_the_sentence_shows_the_forms(url: str) -> None:
@@ -64,13 +66,8 @@ def test_a_sqlite_url_takes_a_plain_path_of_a_file(url: str) -> None:
     assert "sqlite:///keyscope.db" in refusal(url)
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/keyscope", "postgres://x", "postgresql+psycopg://x"])
-def test_postgresql_is_refused_as_not_supported_by_this_version(url: str) -> None:
-    assert "PostgreSQL is not supported by this version" in refusal(url)
-
-
 def test_a_url_that_may_hold_a_password_is_not_repeated() -> None:
-    assert "hunter2" not in refusal("postgresql://me:hunter2@localhost/keyscope")
+    assert "hunter2" not in refusal("postgresql+psycopg://me:hunter2@localhost/keyscope")
     assert "hunter2" not in refusal("mysql://me:hunter2@localhost/keyscope")
 
 

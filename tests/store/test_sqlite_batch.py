@@ -42,7 +42,7 @@ def together(store: SqliteStore, works: list[Callable[[Writer], object]]) -> lis
         waiting = []
         for number, work in enumerate(works, start=1):
             waiting.append(pool.submit(store.write, work))
-            while len(store._waiting) < number:  # the order of arrival is part of what is tested
+            while len(store._batches.waiting) < number:  # the order of arrival is part of what is tested
                 pass
         leave.set()
         holder.result()

@@ -43,7 +43,7 @@ def feed(
     _check_directory(Path(directory))
     store, clock = open_store(database), SystemClock()
     outbox = open_outbox(outbox_beside(sqlite_path(database)))
-    recording = recorded(database, store, clock, is_wanted=audit == "yes")
+    recording = recorded(sqlite_path(database), store, clock, is_wanted=audit == "yes")
     with closing(store), closing(outbox), recording as opened, private_folder() as folder:
         reload = _reload_by(reload_command)
         table = load_policy(policy).table()

@@ -18,6 +18,7 @@ from keyscope.server import run_alone
 from keyscope.settings import BUILT_IN, SETTINGS, Setting, Settings, parse_settings
 from keyscope.startable import check_addresses
 from keyscope.store.open import open_store
+from keyscope.store.postgres.address import is_postgres
 
 MCP_PORT = "8702"
 _MCP_SETTINGS = (
@@ -79,7 +80,9 @@ def _require_together(settings: Settings, policy: Policy) -> None:
         faults.append(Fault("--upstream", "name the endpoint of the MCP server, like http://127.0.0.1:9000/mcp"))
     if not any(operation.method == METHOD for operation in policy.operations):
         faults.append(Fault("--policy", f"{policy.name} has no mcp section; see docs/gates/mcp.md"))
-    if not _has_account(settings.database):
+    if is_postgres(settings.database):
+        faults.append(Fault("--database", "this gate judges on the machine of its server; use sqlite:///FILE"))
+    elif not _has_account(settings.database):
         faults.append(Fault("--database", f"{settings.database} has no keys; start keyscope serve on it first"))
     if faults:
         raise ConfigurationError("settings", faults)

@@ -14,7 +14,7 @@ from keyscope.logs import say, start_early, start_logging
 from keyscope.server import load_policy
 from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
 from keyscope.startable import check_addresses, check_extras, check_files
-from keyscope.store.open import open_store
+from keyscope.store.open import open_store, without_password
 from keyscope.supervise import run
 from keyscope.system import SystemClock, SystemEntropy
 
@@ -58,7 +58,7 @@ def _serve(**options: str | None) -> None:
 
 
 def _first_key(settings: Settings) -> FirstKey | None:
-    store = open_store(settings.database)
+    store = open_store(settings.database, settings.beside)
     try:
         return bootstrap(store, SystemClock(), SystemEntropy(), settings.bootstrap_key)
     finally:
@@ -68,9 +68,9 @@ def _first_key(settings: Settings) -> FirstKey | None:
 def _show_first_key(first: FirstKey | None, settings: Settings) -> None:
     """The first key, once, with lines to try that work as they stand."""
     if first is None:
-        say(f"{settings.database} has an account; its first key was shown when it was made.")
+        say(f"{without_password(settings.database)} has an account; its first key was shown when it was made.")
     elif settings.bootstrap_key is not None:
-        say(f"The first key of {settings.database} is the one from KEYSCOPE_BOOTSTRAP_KEY.")
+        say(f"The first key of {without_password(settings.database)} is the one from KEYSCOPE_BOOTSTRAP_KEY.")
     else:
         console = _CONSOLE.format(url=settings.url) if settings.console else ""
         shown = _WELCOME.format(url=settings.url, key=first.secret.reveal(), keyscope=_program(), console=console)

@@ -9,11 +9,16 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from threading import Lock
+from typing import Any, TypeVar
 
 from keyscope.authority.ports import Writer
-from keyscope.store.session import SqliteWriter
+from keyscope.errors import StoreUnavailable
+from keyscope.store.session import SqlWriter
 from keyscope.store.trouble import unavailable
+
+T = TypeVar("T")
 
 MOST_TOGETHER = 64
 
@@ -29,7 +34,7 @@ class Job:
         self._result: Any = None
         self._error: BaseException | None = None
 
-    def run(self, writer: SqliteWriter) -> None:
+    def run(self, writer: Writer) -> None:
         """Do it, and keep the result. Raises what the work raises."""
         self._result = self.work(writer)
 
@@ -42,6 +47,45 @@ class Job:
         if self._error is not None:
             raise self._error
         return self._result
+
+
+class Batches:
+    """What waits to be written, and who may write. ``commit`` runs jobs in one transaction; it raises if all failed."""
+
+    def __init__(self, commit: Callable[[list[Job]], None], patience_s: float) -> None:
+        self.lock = Lock()
+        self.waiting: deque[Job] = deque()
+        self._commit = commit
+        self._patience_s = patience_s
+
+    def write(self, work: Callable[[Writer], T]) -> T:
+        """Returns the result of ``work`` once it is committed."""
+        job = Job(work)
+        self.waiting.append(job)
+        if not self.lock.acquire(timeout=self._patience_s):
+            with suppress(ValueError):  # of a job that was taken up meanwhile, and whose end is not known
+                self.waiting.remove(job)
+            raise StoreUnavailable("another thread of this process has been writing for too long")
+        try:
+            if not job.done:
+                self._write_waiting()
+        finally:
+            self.lock.release()
+        result: T = job.outcome()
+        return result
+
+    def _write_waiting(self) -> None:
+        jobs = take(self.waiting)
+        try:
+            self._commit(jobs)
+        except BaseException as error:
+            for job in jobs:
+                job.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for job in jobs:
+                job.done = True
 
 
 def take(waiting: deque[Job]) -> list[Job]:
@@ -59,7 +103,7 @@ def run_together(connection: sqlite3.Connection, jobs: list[Job]) -> int:
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        writer = SqliteWriter(connection)
+        writer = SqlWriter(connection)
         for job in jobs:
             _run_apart(connection, writer, job)
         connection.execute("COMMIT")
@@ -69,7 +113,7 @@ def run_together(connection: sqlite3.Connection, jobs: list[Job]) -> int:
     return writer.last_event
 
 
-def _run_apart(connection: sqlite3.Connection, writer: SqliteWriter, job: Job) -> None:
+def _run_apart(connection: sqlite3.Connection, writer: SqlWriter, job: Job) -> None:
     connection.execute("SAVEPOINT job")
     before = writer.last_event
     try:

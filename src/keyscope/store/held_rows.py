@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -11,12 +10,18 @@ from keyscope.authority.ports import HeldQuery
 from keyscope.errors import StoreUnavailable
 from keyscope.model.held import Held
 
-PUT = "INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT = (
+    "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+    " (account_id, key_id, state, due_at_ms, digest, links, request_id, record) = (excluded.account_id,"
+    " excluded.key_id, excluded.state, excluded.due_at_ms, excluded.digest, excluded.links, excluded.request_id,"
+    " excluded.record)"
+)
 LISTED = (
-    "SELECT record FROM held WHERE account_id = :account_id AND (:state IS NULL OR state = :state)"
-    " AND (:key_id IS NULL OR key_id = :key_id)"
-    " AND (:within IS NULL OR key_id IN (SELECT value FROM json_each(:within)))"
-    " AND (:starting_after IS NULL OR id < :starting_after) ORDER BY id DESC LIMIT :limit"
+    "SELECT record FROM held WHERE account_id = :account_id"
+    " AND (CAST(:state AS TEXT) IS NULL OR state = :state)"
+    " AND (CAST(:key_id AS TEXT) IS NULL OR key_id = :key_id)"
+    " AND (CAST(:within AS TEXT) IS NULL OR instr(:within, ' ' || key_id || ' ') > 0)"
+    " AND (CAST(:starting_after AS TEXT) IS NULL OR id < :starting_after) ORDER BY id DESC LIMIT :limit"
 )
 SAME = (
     "SELECT record FROM held WHERE key_id = ? AND digest = ? AND links = ? AND (state = 'held' OR request_id = ?)"
@@ -48,7 +53,7 @@ def parameters(query: HeldQuery) -> dict[str, Any]:
         "account_id": query.account_id,
         "state": query.state.value if query.state is not None else None,
         "key_id": query.key_id,
-        "within": json.dumps(query.within) if query.within is not None else None,
+        "within": f" {' '.join(query.within)} " if query.within is not None else None,
         "starting_after": query.starting_after,
         "limit": query.limit,
     }

@@ -6,16 +6,22 @@ from pathlib import Path
 
 from keyscope.authority.ports import Store
 from keyscope.store.memory import MemoryStore
+from keyscope.store.postgres.address import is_postgres, parse
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.trouble import unusable
 
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
-FORMS = "Write sqlite:///keyscope.db (a relative path), sqlite:////var/lib/keyscope.db (an absolute one) or memory://."
+FORMS = (
+    "Write sqlite:///keyscope.db (a relative path), sqlite:////var/lib/keyscope.db (an absolute one),"
+    " postgresql://USER@HOST:5432/DATABASE or memory://."
+)
 
 
-def open_store(url: str) -> Store:
-    """The store at a URL. A SQLite file is created if there is none, and brought to the current schema.
+def open_store(url: str, beside: Path | None = None) -> Store:
+    """The store at a URL. It is created if there is none, and brought to the current schema.
+
+    A node remembers its PostgreSQL database in a file named after ``beside``. SQLite is remembered beside its own file.
 
     Raises ConfigurationError, with a sentence that says what is wrong and how to mend it.
     """
@@ -23,9 +29,23 @@ def open_store(url: str) -> Store:
         return MemoryStore()
     if url.startswith(SQLITE):
         return SqliteStore.open(sqlite_path(url))
-    if url.partition(":")[0].partition("+")[0] in ("postgres", "postgresql"):
-        raise unusable(f"PostgreSQL is not supported by this version of Keyscope. {FORMS}")
+    if is_postgres(url):
+        from keyscope.store.postgres.store import PostgresStore  # it takes a while, and not all need it
+
+        return PostgresStore.open(url, beside)
     raise unusable(f"The database URL has no form that Keyscope knows. {FORMS}")
+
+
+def without_password(url: str) -> str:
+    """The URL for people and logs."""
+    return parse(url).shown if is_postgres(url) else url
+
+
+def files_beside(url: str, replica: Path) -> Path | None:
+    """The path after which local files are named (the trail is ``PATH.audit``); None for memory://, which has none."""
+    if url == "memory://":
+        return None
+    return replica if is_postgres(url) else sqlite_path(url)
 
 
 def sqlite_path(url: str) -> Path:

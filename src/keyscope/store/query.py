@@ -55,8 +55,8 @@ LIVING_CHILDREN = (
 )
 SELECTED = (
     f"{KEYS} WHERE account_id = :account_id AND revoked_at_ms IS NULL"
-    " AND (:created_by IS NULL OR parent_id = :created_by)"
-    " AND (:name_prefix IS NULL OR substr(name, 1, length(:name_prefix)) = :name_prefix)"
+    " AND (CAST(:created_by AS TEXT) IS NULL OR parent_id = :created_by)"
+    " AND (CAST(:name_prefix AS TEXT) IS NULL OR substr(name, 1, length(:name_prefix)) = :name_prefix)"
     " AND (NOT :restricted_only OR kind = 'rk') ORDER BY id"
 )
 _LAST_USE = "coalesce((SELECT used_at_ms FROM key_usage WHERE key_id = id), 0)"
@@ -70,22 +70,42 @@ EXPIRING = f"{KEYS} WHERE {_ENDS} ORDER BY expires_at_ms, id LIMIT ?"
 HAS_BOUND = "SELECT 1 FROM runs WHERE account_id = ? AND devbox_id = ? LIMIT 1"
 BOUND = f"{KEYS} JOIN runs ON id = key_id WHERE runs.account_id = ? AND devbox_id = ? ORDER BY id"
 LAPSED = f"{KEYS} JOIN runs ON id = key_id WHERE lease_until_ms <= ? ORDER BY lease_until_ms, id LIMIT ?"
-PUT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)"
+PUT_RUN = (
+    "INSERT INTO runs VALUES (?, ?, ?, ?) ON CONFLICT (key_id) DO UPDATE SET (account_id, devbox_id, lease_until_ms) ="
+    " (excluded.account_id, excluded.devbox_id, excluded.lease_until_ms)"
+)
 ANY_DERIVED_REVOKED = "SELECT 1 FROM revoked_derived LIMIT 1"
 DERIVED_REVOKED = "SELECT 1 FROM revoked_derived WHERE key_id = ? AND link_id = ?"
+
+REVOKE_DERIVED = "INSERT INTO revoked_derived VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+RECORD_USE = (
+    "INSERT INTO key_usage SELECT id, ? FROM keys WHERE id = ? ON CONFLICT (key_id) DO UPDATE"
+    " SET used_at_ms = excluded.used_at_ms WHERE excluded.used_at_ms > key_usage.used_at_ms"
+)
+RECORD_DEAD_USES = (
+    "INSERT INTO dead_uses SELECT id, ?, ? FROM keys WHERE id = ? ON CONFLICT (key_id) DO UPDATE"
+    " SET uses = dead_uses.uses + excluded.uses, last_at_ms = CASE WHEN excluded.last_at_ms > dead_uses.last_at_ms"
+    " THEN excluded.last_at_ms ELSE dead_uses.last_at_ms END"
+)
+PUT_SESSION = (
+    "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET"
+    " (key_id, key_digest, csrf, opened_at_ms, seen_at_ms, ends_at_ms) = (excluded.key_id, excluded.key_digest,"
+    " excluded.csrf, excluded.opened_at_ms, excluded.seen_at_ms, excluded.ends_at_ms)"
+)
 
 _STOPPED = """
 WITH RECURSIVE lapsed(key_id) AS (SELECT key_id FROM runs WHERE lease_until_ms <= :now_ms),
 stopped(stopped_id, state) AS (
     SELECT id, CASE WHEN revoked_at_ms IS NOT NULL THEN 'revoked'
-                    WHEN expires_at_ms <= :now_ms OR id IN lapsed THEN 'expired'
+                    WHEN expires_at_ms <= :now_ms OR id IN (SELECT key_id FROM lapsed) THEN 'expired'
                     ELSE 'suspended' END
     FROM keys
-    WHERE revoked_at_ms IS NOT NULL OR expires_at_ms <= :now_ms OR suspended_at_ms IS NOT NULL OR id IN lapsed
+    WHERE revoked_at_ms IS NOT NULL OR expires_at_ms <= :now_ms OR suspended_at_ms IS NOT NULL
+    OR id IN (SELECT key_id FROM lapsed)
     UNION ALL
     SELECT id, state FROM stopped JOIN keys ON parent_id = stopped_id
     WHERE revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > :now_ms) AND suspended_at_ms IS NULL
-    AND id NOT IN lapsed
+    AND id NOT IN (SELECT key_id FROM lapsed)
 )
 """
 

@@ -1,10 +1,12 @@
-"""What a use case may do inside one SQLite transaction."""
+"""What a use case may do inside one transaction, in SQL that SQLite and PostgreSQL both take.
+
+What PostgreSQL does in its own way is in store/postgres/.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from keyscope.authority.ports import (
     Account,
@@ -28,11 +30,32 @@ from keyscope.store import held_rows, rows
 from keyscope.store import query as sql
 from keyscope.store.line import check_parent, lineage
 
+NO_LIMIT = 1 << 62
 
-class SqliteReader:
+
+class Answer(Protocol):
+    """The rows of one statement."""
+
+    @property
+    def lastrowid(self) -> int | None: ...
+
+    def fetchone(self) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """As Python's sqlite3 has it; parameters are written ``?``, or ``:name``."""
+
+    def execute(self, statement: str, parameters: Any = (), /) -> Answer: ...
+
+    def executemany(self, statement: str, rows: Iterable[Any], /) -> object: ...
+
+
+class SqlReader:
     """A consistent view: everything is read in one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def accounts(self) -> list[Account]:
@@ -112,7 +135,7 @@ class SqliteReader:
         return [rows.key_of(record) for (record,) in found]
 
     def expiring(self, after_ms: int, until_ms: int, limit: int | None = None) -> list[Key]:
-        found = self._connection.execute(sql.EXPIRING, (after_ms, until_ms, -1 if limit is None else limit))
+        found = self._connection.execute(sql.EXPIRING, (after_ms, until_ms, NO_LIMIT if limit is None else limit))
         return [rows.key_of(record) for (record,) in found]
 
     def bound(self, account_id: str, devbox_id: str) -> list[Key]:
@@ -209,10 +232,10 @@ class SqliteReader:
         return row
 
 
-class SqliteWriter(SqliteReader):
+class SqlWriter(SqlReader):
     """A write transaction. ``last_event`` is the number of the last event that it added."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.last_event = 0
 
@@ -262,7 +285,7 @@ class SqliteWriter(SqliteReader):
         )
 
     def revoke_derived(self, key_id: str, link_id: str, at_ms: int) -> None:
-        self._connection.execute("INSERT OR IGNORE INTO revoked_derived VALUES (?, ?, ?)", (key_id, link_id, at_ms))
+        self._connection.execute(sql.REVOKE_DERIVED, (key_id, link_id, at_ms))
 
     def put_leak(self, leak: StoredLeak) -> None:
         if self.key(leak.key_id) is None:
@@ -274,8 +297,7 @@ class SqliteWriter(SqliteReader):
 
     def record_dead_uses(self, uses: Mapping[str, DeadUses]) -> None:
         self._connection.executemany(
-            "INSERT INTO dead_uses SELECT id, ?, ? FROM keys WHERE id = ? ON CONFLICT (key_id) DO UPDATE"
-            " SET uses = uses + excluded.uses, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+            sql.RECORD_DEAD_USES,
             [(dead.uses, dead.last_at_ms, key_id) for key_id, dead in uses.items()],
         )
 
@@ -309,8 +331,7 @@ class SqliteWriter(SqliteReader):
     def put_session(self, session: Session) -> None:
         if self.key(session.key_id) is None:
             raise ValueError(f"the key {session.key_id} of a session is not in the store")
-        row = rows.session_row(session)
-        self._connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        self._connection.execute(sql.PUT_SESSION, rows.session_row(session))
 
     def end_session(self, digest: bytes) -> None:
         self._connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
@@ -320,8 +341,7 @@ class SqliteWriter(SqliteReader):
 
     def record_use(self, used_at_ms: Mapping[str, int]) -> None:
         self._connection.executemany(
-            "INSERT INTO key_usage SELECT id, ? FROM keys WHERE id = ?"
-            " ON CONFLICT (key_id) DO UPDATE SET used_at_ms = max(used_at_ms, excluded.used_at_ms)",
+            sql.RECORD_USE,
             [(at_ms, key_id) for key_id, at_ms in used_at_ms.items()],
         )
 

@@ -7,21 +7,19 @@ nothing behind.
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar
 
 from keyscope.authority.ports import Reader, Writer
 from keyscope.errors import StoreUnavailable
-from keyscope.store.batch import Job, roll_back, run_together, take
+from keyscope.store.batch import Batches, Job, roll_back, run_together
 from keyscope.store.connect import Link, database_id, is_in_place, reading
 from keyscope.store.index import SqliteIndex, data_version
 from keyscope.store.marker import Marker
 from keyscope.store.prepare import prepare
-from keyscope.store.session import SqliteReader
+from keyscope.store.session import SqlReader
 from keyscope.store.trouble import closing_the_gate
 
 T = TypeVar("T")
@@ -45,8 +43,7 @@ class SqliteStore:
         self._marker = marker
         self._busy_timeout_s = busy_timeout_s
         self._id = database_id(writer.connection)
-        self._write_lock = Lock()
-        self._waiting: deque[Job] = deque()
+        self._batches = Batches(self._commit, busy_timeout_s)
         self._idle: list[Link] = []
         self._closed = False
 
@@ -69,7 +66,7 @@ class SqliteStore:
         with closing_the_gate(), self._reader() as connection:
             connection.execute("BEGIN")
             try:
-                return work(SqliteReader(connection))
+                return work(SqlReader(connection))
             finally:
                 roll_back(connection)
 
@@ -78,37 +75,15 @@ class SqliteStore:
 
         Writes that wait for each other share one commit.
         """
-        job = Job(work)
-        self._waiting.append(job)
-        if not self._write_lock.acquire(timeout=self._busy_timeout_s):
-            with suppress(ValueError):  # of a job that was taken up meanwhile, and whose end is not known
-                self._waiting.remove(job)
-            raise StoreUnavailable("another thread of this process has been writing for too long")
-        try:
-            if not job.done:
-                self._write_waiting()
-        finally:
-            self._write_lock.release()
         with closing_the_gate():
-            result: T = job.outcome()
-            return result
+            return self._batches.write(work)
 
-    def _write_waiting(self) -> None:
-        jobs = take(self._waiting)
-        try:
-            self._check_in_place()
-            with closing_the_gate():
-                last_event = run_together(self._writer.connection, jobs)
-            if last_event:
-                self._marker.raise_to(last_event)
-        except BaseException as error:
-            for job in jobs:
-                job.fail(error)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            for job in jobs:
-                job.done = True
+    def _commit(self, jobs: list[Job]) -> None:
+        self._check_in_place()
+        with closing_the_gate():
+            last_event = run_together(self._writer.connection, jobs)
+        if last_event:
+            self._marker.raise_to(last_event)
 
     def open_index(self) -> SqliteIndex:
         """A look-up for the calling thread, with a connection of its own."""
@@ -123,11 +98,11 @@ class SqliteStore:
         """Move what the WAL holds into the database once there is much of it, unless a write is under way."""
         wal = self.path.with_name(self.path.name + "-wal")
         with closing_the_gate(), suppress(FileNotFoundError):
-            if wal.stat().st_size > TIDY_ABOVE_BYTES and self._write_lock.acquire(blocking=False):
+            if wal.stat().st_size > TIDY_ABOVE_BYTES and self._batches.lock.acquire(blocking=False):
                 try:
                     self._writer.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 finally:
-                    self._write_lock.release()
+                    self._batches.lock.release()
 
     def check(self) -> None:
         """Raise StoreUnavailable if the store cannot be read now, or is no longer the one that was opened."""
@@ -140,7 +115,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close. Indexes that were opened stay open until they are closed themselves."""
-        with self._write_lock:
+        with self._batches.lock:
             self._closed = True
             self._writer.close()
             self._marker.close()

@@ -7,7 +7,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from keyscope.authority.ports import Entropy
-from keyscope.store.open import SQLITE, sqlite_path
 from keyscope.store.outbox import SqliteOutbox, open_outbox, outbox_beside
 from keyscope.webhooks.signing import SECRET_BYTES, Sealer, sealer_beside
 
@@ -22,11 +21,10 @@ class Kept(Struct, frozen=True):
     lock: Path | None
 
 
-def kept_for(database: str, entropy: Entropy) -> Kept:
-    """What belongs to the database at this URL. Raises ConfigurationError."""
+def kept_for(beside: Path | None, entropy: Entropy) -> Kept:
+    """What is kept beside a file; None: in memory. Raises ConfigurationError."""
     random = entropy.random_bytes(SECRET_BYTES)
-    if not database.startswith(SQLITE):
+    if beside is None:
         return Kept(open_outbox(None), Sealer(random), None)
-    path = sqlite_path(database)
-    beside = outbox_beside(path)
-    return Kept(open_outbox(beside), sealer_beside(path, random), beside.with_name(beside.name + _LOCK))
+    outbox = outbox_beside(beside)
+    return Kept(open_outbox(outbox), sealer_beside(beside, random), outbox.with_name(outbox.name + _LOCK))

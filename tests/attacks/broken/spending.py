@@ -8,7 +8,7 @@ from keyscope.authority import counting
 from keyscope.authority.counters import Kind
 from keyscope.authority.verify import Verifier
 from keyscope.gate import admit, forward
-from keyscope.gate.sight import OPENS
+from keyscope.gate.sight import SEES_END
 from keyscope.model.decision import Allow
 from keyscope.store.counters import SqliteCounters
 from tests.attacks.broken.build import broken, part, swap
@@ -63,5 +63,5 @@ def _() -> None:
 
 @broken("forward-auth claims to see the end of calls", "lim-006:forward-auth")
 def _() -> None:
-    swap(forward, "BLIND", OPENS)
-    swap(forward, "SEES_NO_BODY", OPENS)
+    swap(forward, "_SEES_HEAD", SEES_END)
+    swap(forward, "_SEES_ALL", SEES_END)

@@ -1,0 +1,68 @@
+"""Group commit on PostgreSQL: what waits runs in one transaction, each piece of work in a savepoint of its own.
+
+The row of numbers is locked first. So the writes of all nodes come one after the other, and numbers in the order of
+commits.
+"""
+
+from __future__ import annotations
+
+from psycopg import Pipeline
+from psycopg.pq import PipelineStatus
+
+from keyscope.errors import StoreUnavailable
+from keyscope.store.batch import Job
+from keyscope.store.postgres import query as pg
+from keyscope.store.postgres.connect import Link
+from keyscope.store.postgres.session import Numbers, PostgresWriter
+
+
+def run_together(link: Link, jobs: list[Job], database_id: str) -> Numbers:
+    """Run the jobs in one transaction and commit it durably. Returns the last numbers that were given.
+
+    What fails is kept in its job. Raises what the transaction as a whole fails with; then the link is of no more use.
+    """
+    link.warned = ""
+    with link.pipeline() as pipeline:
+        link.execute(pg.BEGIN_WRITING)
+        writer = PostgresWriter(link, _lock(link, database_id))
+        for job in jobs:
+            _run_apart(link, pipeline, writer, job)
+        last = writer.finish()
+        link.execute("COMMIT")
+    if link.warned:
+        # Its wait for a standby was cut short: it is committed here, and would be lost with this server.
+        raise StoreUnavailable(f"a commit may not last: {link.warned}")
+    return last
+
+
+def _lock(link: Link, database_id: str) -> Numbers:
+    row = link.execute(pg.LOCK).fetchone()
+    change, event, found = row or (0, 0, None)
+    if found != database_id:
+        raise StoreUnavailable("the database has another id than when it was opened")
+    return Numbers(change, event)
+
+
+def _run_apart(link: Link, pipeline: Pipeline, writer: PostgresWriter, job: Job) -> None:
+    before = writer.last_event
+    link.execute("SAVEPOINT job")
+    try:
+        job.run(writer)
+    except Exception as error:
+        if link.closed or link.pgconn.pipeline_status != PipelineStatus.ON:
+            # PostgreSQL itself complains, and has ended the transaction of all.
+            raise
+        _roll_back(link, pipeline)
+        writer.undo(before)
+        job.fail(error)
+    else:
+        link.execute("RELEASE job")
+        writer.settle()
+
+
+def _roll_back(link: Link, pipeline: Pipeline) -> None:
+    link.execute("ROLLBACK TO job")
+    # At an end like this psycopg lets go of what it has prepared, and does so after the next statement. So it must have
+    # heard of the end by then, and that statement must be one that it does not prepare.
+    pipeline.sync()
+    link.execute("RELEASE job", prepare=False)

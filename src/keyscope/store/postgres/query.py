@@ -1,0 +1,61 @@
+"""SQL that only PostgreSQL is given, and the way it wants parameters written."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from keyscope.store.line import MOST_ANCESTORS
+
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+
+
+@lru_cache(maxsize=1024)
+def in_postgres(statement: str) -> str:
+    """The statement with ``%s`` for ``?``, and ``%(name)s`` for ``:name``."""
+    return _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%")).replace("?", "%s")
+
+
+BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+BEGIN_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
+"""After the lock on the row of numbers nobody else commits, so each statement sees the newest state, and one state."""
+
+LOCK = "SELECT change, event, (SELECT value FROM meta WHERE name = 'database_id') FROM numbers FOR UPDATE"
+
+LINE = f"""
+WITH RECURSIVE line(digest, parent_id, depth) AS (
+    SELECT digest, parent_id, 0 FROM keys WHERE id = ?
+    UNION ALL
+    SELECT keys.digest, keys.parent_id, depth + 1 FROM keys JOIN line ON id = line.parent_id
+    WHERE depth <= {MOST_ANCESTORS}
+)
+SELECT record FROM line JOIN records USING (digest) ORDER BY depth
+"""  # noqa: S608  (a number of ours)
+"""A key and its ancestors, nearest first, one more than there may be."""
+
+ADDABLE = """
+SELECT EXISTS (SELECT FROM keys WHERE id = ?),
+    EXISTS (SELECT FROM records WHERE digest = ?),
+    EXISTS (SELECT FROM former_secrets WHERE digest = ?),
+    EXISTS (SELECT FROM accounts WHERE id = ?)
+"""
+
+ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
+COUNT_KEY = (
+    "INSERT INTO key_totals VALUES (?, ?, 1) ON CONFLICT (account_id, kind) DO UPDATE SET total = key_totals.total + 1"
+)
+ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+ADD_CHANGES = (
+    "INSERT INTO changes SELECT number, string_to_array(ids, ' ')"
+    " FROM unnest(CAST(? AS BIGINT[]), CAST(? AS TEXT[])) AS made(number, ids)"
+)
+KEEP_NUMBERS = "UPDATE numbers SET change = ?, event = ?"
+
+CHANNEL = "keyscope_changes"
+NOTIFY = f"SELECT pg_notify('{CHANNEL}', ?)"
+"""Its text is the number of the last change."""
+
+STAMP = "SELECT xmin, change FROM numbers"
+"""Differs after every commit: each writes the row anew."""
