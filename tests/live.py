@@ -43,6 +43,9 @@ def wire_scopes(scopes: Iterable[str]) -> list[dict[str, str]]:
 class Live:
     """``keyscope serve`` as a user runs it. A context manager; ``first`` is the first standard key."""
 
+    start_s = START_S
+    """How long a start may take."""
+
     def __init__(
         self,
         directory: Path,
@@ -99,7 +102,7 @@ class Live:
             self._process = subprocess.Popen(
                 self.command(), cwd=self.directory, env=environment, stdout=subprocess.DEVNULL, stderr=log
             )
-        end = time.monotonic() + START_S
+        end = time.monotonic() + self.start_s
         while b"is ready on" not in self.log_file.read_bytes()[before:]:
             if self._process.poll() is not None or time.monotonic() > end:
                 self.kill()

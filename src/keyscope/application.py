@@ -49,6 +49,7 @@ from keyscope.leaks.published import PinnedKeys, PublishedKeys, SigningKeys
 from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
+from keyscope.store.replica.lease import Lease
 from keyscope.webhooks.delivering import Deliverer
 from keyscope.webhooks.delivering import Limits as DeliveryLimits
 from keyscope.webhooks.making import Making
@@ -154,7 +155,9 @@ class Application:
             meters=self.meters,
             webhooks=Webhooks(store, outbox, sealer, clock, entropy, settings.webhook_targets),
             metrics_peers=settings.metrics_peers,
+            stale_ms=self._stale_ms,
         )
+        self.meters.stale_ms = self._stale_ms
         reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)
         console = self._console(desk, entropy) if settings.console else None
         self._management = Management(desk, reports, console)
@@ -219,6 +222,10 @@ class Application:
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
             return answer(unavailable(error), status=dialect.status)
 
+    def _stale_ms(self) -> int | None:
+        lease: Lease | None = getattr(self._store, "lease", None)  # of a node
+        return lease.stale_ms if lease is not None else None
+
     def leave(self) -> None:
         """Say that this server ends soon: to who asks whether it is ready, and on every connection that is used."""
         self._leaving = True
@@ -235,6 +242,7 @@ class Application:
     def check(self) -> None:
         """Raise Unavailable, and keep the gate closed, if the store cannot be used now. Opens it again if it can."""
         check(self.verifier, self.index, self._store, self._recording)
+        self.index.stamp()  # of a node without a lease it says so; every judgement asks it anyway
 
 
 def _noting(times: Times, send: Send) -> Send:

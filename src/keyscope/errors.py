@@ -39,6 +39,7 @@
     ├── HoldSettled                 a held call that was decided before, or whose time is over
     ├── Unavailable                 the authority cannot decide; the gate stays closed
     │   ├── StoreUnavailable
+    │   ├── NotHeard                a node has not heard from the database of all nodes for too long
     │   ├── AuditUnavailable        what was decided cannot be written down
     │   ├── CountersUnavailable     how often a key was used cannot be counted
     │   ├── Draining                this server is about to end: readiness alone says so
@@ -347,6 +348,13 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
     message = "The key database cannot be used at the moment, so nothing is let through. The log says why."
+
+
+class NotHeard(Unavailable):
+    """One of several nodes has had no word from their database for the time that the settings allow (decision 20)."""
+
+    code = "not_heard"
+    message = "This node has not heard from the key database for too long, so nothing is let through. Try another node."
 
 
 class AuditUnavailable(Unavailable):

@@ -101,7 +101,7 @@ async def serve(
     counts: Path | None = None,
 ) -> None:
     """``counts`` is a folder that the workers of one server share."""
-    store = _followed(settings)
+    store = _opened(settings, counts)
     try:
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(_upstream(settings)) if settings.upstream else None
@@ -130,8 +130,12 @@ async def serve(
         store.close()
 
 
-def _followed(settings: Settings) -> Store:
-    """The store, whose changes wait for the gates that keep a copy."""
+def _opened(settings: Settings, folder: Path | None) -> Store:
+    """The store, whose changes wait for the gates that keep a copy. ``folder``: where the processes of a node meet."""
+    if settings.is_node and folder is not None:
+        from keyscope.nodes import node_store  # PostgreSQL's client: it takes a while, and not all need it
+
+        return node_store(settings, folder)
     store = open_store(settings.database, settings.beside)
     return FollowedStore(store, Followers(folder_beside(store.path))) if isinstance(store, SqliteStore) else store
 

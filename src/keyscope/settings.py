@@ -88,6 +88,9 @@ class Settings(Struct, frozen=True):
     port: int
     database: str
     replica: Path
+    node_name: str
+    max_staleness: float
+    receipt_wait_s: float
     policy: str
     upstream: str | None
     engine: str
@@ -131,6 +134,11 @@ class Settings(Struct, frozen=True):
     bootstrap_key: Secret | None
     audit_key: Secret | None
     counters_password: Secret | None
+
+    @property
+    def is_node(self) -> bool:
+        """Whether this server is one of several on one PostgreSQL."""
+        return is_postgres(self.database)
 
     @property
     def local_host(self) -> str:
@@ -302,7 +310,23 @@ SETTINGS: tuple[Setting, ...] = (
         "database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, a PostgreSQL URL, memory://."
     ),
     Setting(
-        "replica", "keyscope-replica.db", _path, "With PostgreSQL: the path that a server's own files are named after."
+        "replica",
+        "keyscope-replica.db",
+        _path,
+        "With PostgreSQL: the file of this node's copy of the keys, and the path of its other files.",
+    ),
+    Setting("node_name", "", str, "With PostgreSQL: what this node is called in receipts. None: its host and port."),
+    Setting(
+        "max_staleness",
+        "5",
+        _seconds(0.2, 3600),
+        "With PostgreSQL: seconds after which a node that hears nothing from it judges nothing.",
+    ),
+    Setting(
+        "receipt_wait_s",
+        "6",
+        _seconds(0, 3600),
+        "With PostgreSQL: how long a revocation waits until every node has it or judges nothing.",
     ),
     Setting("policy", "runloop", _given, "The policy: runloop, github-issues, or a file."),
     Setting("upstream", "", _origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),

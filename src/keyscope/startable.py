@@ -42,6 +42,10 @@ def _address_fault(where: str, port_option: str, error: OSError) -> str:
 def check_files(settings: Settings) -> None:
     """Raise ConfigurationError if a file that a setting names cannot be used."""
     signing_keys(settings)
+    if settings.is_node:
+        from keyscope.nodes import check_replica  # PostgreSQL's client: it takes a while, and not all need it
+
+        check_replica(settings)
 
 
 def check_extras(settings: Settings) -> None:

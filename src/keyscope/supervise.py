@@ -34,6 +34,7 @@ from keyscope.told import DRAIN, STOP
 log = logging.getLogger(__name__)
 
 _ENGINE = "engine"
+_FOLLOWER = "follower"
 _LOOK_S = 0.1
 _MARGIN_S = 1.0
 """For what a process does after its last answer: writing down what it has counted."""
@@ -41,7 +42,7 @@ _MARGIN_S = 1.0
 
 def run(settings: Settings, policy: Policy, options: Mapping[str, str | None]) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
-    if settings.workers == 1 and settings.engine == BUILT_IN:
+    if settings.workers == 1 and settings.engine == BUILT_IN and not settings.is_node:
         run_alone(settings, policy, Application)
         return 0
     return _supervise(settings, options)
@@ -81,9 +82,13 @@ def _supervise(settings: Settings, options: Mapping[str, str | None]) -> int:
 
 
 def _end(running: list[BaseProcess], settings: Settings, told: int, pipe: Connection) -> None:
-    """End the processes, those that face the callers first. Whoever does not end in time is killed."""
-    facing = [process for process in running if process.name == _ENGINE] or running
-    for process in running:
+    """End the processes, those that face the callers first, and last the follower, by whose word the others judge.
+
+    Whoever does not end in time is killed.
+    """
+    judging = [process for process in running if process.name != _FOLLOWER]
+    facing = [process for process in running if process.name == _ENGINE] or judging
+    for process in judging:
         _tell(process, told if process in facing else DRAIN)
     wait_s = settings.stop_s + _MARGIN_S
     _join(facing, wait_s + (settings.drain_s if told == DRAIN else 0))
@@ -116,6 +121,8 @@ def _children(settings: Settings, options: dict[str, str | None]) -> Iterator[li
         children = [
             _Child(f"worker {n}", work_alone, (options, path, folder, n == 0)) for n, path in enumerate(sockets)
         ]
+        if settings.is_node:
+            children.insert(0, _Child(_FOLLOWER, follow_alone, (options, folder)))
         if behind:
             children.append(_Child(_ENGINE, engine_alone, (options, folder)))
         yield children
@@ -141,6 +148,14 @@ def engine_alone(options: dict[str, str | None], folder: Path, parent: Connectio
     with _in_the_log(options):
         settings = _settings_of(options)
         asyncio.run(run_engine(settings, load_policy(settings.policy), folder, parent))
+
+
+def follow_alone(options: dict[str, str | None], folder: Path, parent: Connection, _first: bool) -> None:
+    """The body of the process that keeps this node's replica."""
+    from keyscope.nodes import run_follower  # PostgreSQL's client: it takes a while, and not all need it
+
+    with _in_the_log(options):
+        asyncio.run(run_follower(_settings_of(options), folder, parent))
 
 
 @contextlib.contextmanager

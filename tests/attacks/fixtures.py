@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keyscope.authority.mint import Wanted, draw
 from keyscope.authority.ports import Account, Store, Writer
+from keyscope.derive import attenuate
 from keyscope.model.ident import RANDOM_BYTES, format_id
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind, format_token
@@ -62,6 +64,33 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "bound-to-dbx-9": ("devboxes:read",),
 }
 """Restricted keys of account A, made by its first key."""
+
+
+def _elsewhen() -> dict[str, str]:
+    """A window of a minute, twelve hours away."""
+    begins = datetime.now(UTC) + timedelta(hours=12)
+    ends = begins + timedelta(minutes=1)
+    return {"from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}", "timezone": "UTC"}
+
+
+def _all(level: str) -> tuple[str, ...]:
+    return tuple(f"{name}:{level}" for name in NINE)
+
+
+RESTRICTED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "box-a": (_all("write"), {"instances": {"devboxes": ["dbx_a", "ci-*"]}}),
+    "box-a-admin": (("account:write", "devboxes:write"), {"instances": {"devboxes": ["dbx_a"]}}),
+    "image-1": (_all("write"), {"instances": {"blueprints": ["bpt_1"]}}),
+    "scenario-a": (_all("write"), {"instances": {"scenarios": ["scn_a"]}}),
+    "one-secret": (_all("write"), {"instances": {"account": ["CI_TOKEN"]}}),
+    "own-only": (_all("write"), {"own": True}),
+    "no-shutdown": (_all("write"), {"deny": ["shutdownDevbox", "DELETE"]}),
+    "no-get": (_all("write"), {"deny": ["GET"]}),
+    "from-a-net": (_all("write"), {"cidrs": ["192.0.2.0/24", "2001:db8::/32"]}),
+    "not-yet": (_all("write"), {"not_before_ms": 4_000_000_000_000}),
+    "elsewhen": (_all("write"), {"window": _elsewhen()}),
+}
+"""Scopes and restrictions."""
 
 MORE: dict[str, dict[str, Any]] = {
     "holding": {"restrictions": {"hold": {"deadline_ms": 3_600_000}}},
@@ -153,6 +182,9 @@ class Cast:
         if name in GRANTS:
             made = self._mint(GRANTS[name], lives_ms=LIVES_MS.get(name), **MORE.get(name, {}))
             return self._revoke(made) if name == "revoked" else made
+        if name in RESTRICTED:
+            scopes, restrictions = RESTRICTED[name]
+            return self._mint(scopes, restrictions=restrictions)
         if name in _STORED:
             wanted = Wanted(kind=Kind.RESTRICTED, scopes=_devbox_read(), expires_at_ms=now_ms() + _STORED[name])
             return self._world.insert(wanted, self._world.account)
@@ -199,6 +231,8 @@ class Cast:
         "account-write-grandchild": lambda self: self._mint(("account:write",), by=self["account-write"].secret),
         "child-of-holding": lambda self: self._mint(("devboxes:write",), by=self["holding"].secret),
         "revoker": _revoker,
+        "below-box-a": lambda self: self._mint(("devboxes:write",), by=self["box-a"].secret),
+        "derived-of-box-a": lambda self: Fixture(attenuate(self["box-a"].secret, label="derived")),
         "rotated-old": _rotated_old,
         "child-of-revoked-parent": _child_of_revoked_parent,
         "never-issued": lambda self: Fixture(format_token(Kind.RESTRICTED, os.urandom(32)).reveal()),

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 _DATA = Path(__file__).parents[1] / "data" / "attacks"
-FILES = (_DATA / "rows.json", _DATA / "in_front.json", _DATA / "held.json")
+FILES = tuple(_DATA / f"{name}.json" for name in ("rows", "in_front", "held", "restrictions"))
 
-PROXY, API, FORWARD_AUTH = "proxy", "api", "forward-auth"
-FACES = (PROXY, API, FORWARD_AUTH)
-_TARGETS = {PROXY: {"proxy", "asgi"}, API: {"api"}, FORWARD_AUTH: {"forward-auth"}}
-"""The built-in gate is both of what the rows call proxy and asgi."""
+PROXY, API, FORWARD_AUTH, BUILT_IN = "proxy", "api", "forward-auth", "built-in"
+FACES = (PROXY, API, FORWARD_AUTH, BUILT_IN)
+IN_FRONT = (PROXY, BUILT_IN)
+"""Faces behind which the upstream stands."""
+_TARGETS = {PROXY: {"proxy", "asgi"}, API: {"api"}, FORWARD_AUTH: {"forward-auth"}, BUILT_IN: {"built-in"}}
+"""The built-in gate is both of what the rows call proxy and asgi. Rows for it alone look at what others do not see."""
 
 NOT_APPLICABLE = {
     "split-token": "a key's text has no public part: it is one random number, looked up by its digest",

@@ -11,7 +11,7 @@ from tests.attacks.assertions import after_fault, response_fault, upstream_fault
 from tests.attacks.fixtures import Cast, World, now_ms
 from tests.attacks.message import compose, h2_fields, raw_bytes
 from tests.attacks.outcome import Outcome, Reply
-from tests.attacks.rows import BY_ID, FORWARD_AUTH, PROXY, Row
+from tests.attacks.rows import BY_ID, FORWARD_AUTH, IN_FRONT, Row
 from tests.attacks.verdicts import Case, holds
 from tests.live import Live
 from tests.recorder import Seen
@@ -78,7 +78,9 @@ class Runner:
         earlier = self._do_steps(row, face, cast)
         events = self._world.events(self._world.account)
         case = self._case(row, face, cast)
-        return Trial(case, upstream_fault(case) if face == PROXY else None, self._answer_fault(case, earlier, events))
+        return Trial(
+            case, upstream_fault(case) if face in IN_FRONT else None, self._answer_fault(case, earlier, events)
+        )
 
     def _case(self, row: Row, face: str, cast: Cast) -> Case:
         self._clear()
@@ -91,7 +93,7 @@ class Runner:
             request = compose(row, face, self._host, cast)
             head = request.method == "HEAD"
             outcome = h1.exchange(self._port, request.bytes(), head, lambda: _wait_for(row, cast))
-        if face == PROXY:
+        if face in IN_FRONT:
             self._send_marker()
         return Case(row, face, request, self._with_upstream(outcome), self._world, cast)
 

@@ -5,7 +5,8 @@ The rows for a gate in front of an API are sent to every gate: see test_gates.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,15 @@ from tests.attacks.runner import Runner, WrongVerdict
 from tests.live import Live
 from tests.recorder import Recorder
 
+ENVIRONMENT = {"KEYSCOPE_UPSTREAM_KEY": "ak_upstream_key_of_the_tests", "KEYSCOPE_TRUSTED_PROXIES": "none"}
 CASES = [pytest.param(row, face, id=f"{row.id}-{face}") for face in FACES if face != PROXY for row in rows_for(face)]
+
+
+@pytest.fixture(scope="module")
+def live(upstream: Recorder, new_directory: Callable[[], Path]) -> Iterator[Live]:
+    """A server that was told that nobody stands in front of it."""
+    with Live(new_directory(), upstream=upstream.url, environment=ENVIRONMENT) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,12 @@ def test_exactly_these_rows_are_left_out() -> None:
 def test_every_other_row_is_sent_to_a_face() -> None:
     sent = {row.id for face in FACES for row in rows_for(face)}
     assert sent == {row.id for row in ROWS if row.lacks is None}
-    assert {face: len(rows_for(face)) for face in FACES} == {"proxy": 337, "api": 88, "forward-auth": 200}
+    assert {face: len(rows_for(face)) for face in FACES} == {
+        "proxy": 337,
+        "api": 93,
+        "forward-auth": 200,
+        "built-in": 39,
+    }
 
 
 def test_every_need_of_a_row_is_known() -> None:

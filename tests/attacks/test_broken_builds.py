@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.broken import api, door, held, judgement  # noqa: F401  (each registers its builds)
+from tests.attacks.broken import api, door, held, judgement, restrictions  # noqa: F401  (each registers its builds)
 from tests.attacks.broken.build import BUILDS, Build
 from tests.attacks.differences import DIFFERENCES
 from tests.attacks.rows import BY_ID, PROXY, rows_for
@@ -39,7 +39,7 @@ def test_there_are_enough_of_them_and_every_row_is_one_that_the_sound_build_pass
 
 @pytest.mark.parametrize("name", sorted(BUILDS))
 def test_a_broken_build_is_caught(name: str, upstream: Recorder, new_directory: Callable[[], Path]) -> None:
-    environment = {"KEYSCOPE_UPSTREAM_KEY": "ak_upstream_key_of_the_tests"}
+    environment = {"KEYSCOPE_UPSTREAM_KEY": "ak_upstream_key_of_the_tests", "KEYSCOPE_TRUSTED_PROXIES": "none"}
     program = (str(LAUNCH), name)
     with Live(new_directory(), upstream=upstream.url, environment=environment, program=program) as live:
         runner = Runner(live, upstream)

@@ -10,7 +10,7 @@ from tests.attacks.fixtures import Cast, World, now_ms
 from tests.attacks.h1 import exchange
 from tests.attacks.message import Request
 from tests.attacks.outcome import Outcome, Reply
-from tests.attacks.rows import FORWARD_AUTH, PROXY, Row
+from tests.attacks.rows import FORWARD_AUTH, IN_FRONT, Row
 
 REFUSALS = frozenset({400, 401, 403, 404, 405, 409, 413, 414, 415, 417, 421, 431, 501, 505})
 
@@ -46,7 +46,7 @@ def _status(wanted: int, outcome: Outcome) -> bool:
 
 def _allow(case: Case) -> bool:
     outcome = case.outcome
-    if case.face != PROXY:
+    if case.face not in IN_FRONT:
         return outcome.status == 200 and not outcome.touched
     if outcome.cut or len(outcome.reached) != 1 or outcome.status != 200:
         return False

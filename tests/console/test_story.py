@@ -179,3 +179,37 @@ def test_everything_works_without_scripts(browser: Browser, live: Live, look: st
         expect(page.get_by_role("region", name="Found keys")).to_contain_text("revoked")
         visit.press("Sign out")
         expect(page.get_by_role("heading", name="Sign in with a key")).to_be_visible()
+
+
+def test_restrictions_are_typed_said_in_words_held_and_changed(browser: Browser, live: Live) -> None:
+    with visiting(browser, live) as visit:
+        page = visit.sign_in().go("/keys/new").page
+        page.get_by_label("Name").fill("restricted")
+        choose(page, "devboxes:write")
+        page.get_by_label("One a line; all must hold").fill(
+            "instances.devboxes=dbx_a,ci-*\nwindow=00:00-24:00,Europe/Berlin,mon,tue,wed,thu,fri,sat,sun\n"
+            "deny=shutdownDevbox"
+        )
+        page.get_by_label("Name").click()  # the field is left, and what was typed is put into words
+        advice = page.locator("#advice")
+        expect(advice).to_contain_text("Of devboxes it reaches only ci-* and dbx_a.")
+        expect(advice).to_contain_text("It never calls shutdownDevbox.")
+        visit.press("Mint the key")
+        secret = shown_secret(page.content())
+        assert live.call("GET", "/v1/devboxes/dbx_a", secret).status_code == 200
+        assert live.call("GET", "/v1/devboxes/dbx_b", secret).status_code == 403
+        visit.follow("To the key")
+        facts = page.locator("main")
+        expect(facts).to_contain_text("Of devboxes it reaches only ci-* and dbx_a.")
+        expect(facts).to_contain_text("It is good from 00:00 to 24:00 by the clock of Europe/Berlin, Mondays, Tuesdays")
+        visit.follow("Change")
+        field = page.get_by_label("One a line; all must hold")
+        expect(field).to_have_value("deny=shutdownDevbox\ninstances.devboxes=ci-*,dbx_a\n"
+                                    "window=00:00-24:00,Europe/Berlin,mon,tue,wed,thu,fri,sat,sun")  # fmt: skip
+        field.fill("uses=many")
+        visit.press("Save")
+        expect(page.get_by_role("alert")).to_contain_text("write a whole number, like uses=50")
+        page.get_by_label("One a line; all must hold").fill("instances.devboxes=dbx_b")
+        visit.press("Save")
+        assert live.call("GET", "/v1/devboxes/dbx_b", secret).status_code == 200
+        visit.troubles = [text for text in visit.troubles if "400" not in text]

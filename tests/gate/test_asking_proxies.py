@@ -39,7 +39,8 @@ def grpc_port() -> int:
 @pytest.fixture(scope="module")
 def live(grpc_port: int, new_directory: Callable[[], Path]) -> Iterator[Live]:
     """A server that is asked over HTTP and over gRPC."""
-    with Live(new_directory(), options=["--envoy-grpc", f"127.0.0.1:{grpc_port}"]) as server:
+    options = ["--envoy-grpc", f"127.0.0.1:{grpc_port}", "--trusted-proxies", "none"]
+    with Live(new_directory(), options=options) as server:
         yield server
 
 
@@ -73,6 +74,21 @@ def test_an_allowed_call_arrives_with_the_upstreams_key_and_who_called(
     assert seen.all("authorization") == [f"Bearer {UPSTREAM_KEY}"]
     assert seen.all("x-keyscope-key-id") == [made["id"]]
     assert seen.header("cookie") is None
+
+
+def test_restrictions_are_judged_by_what_the_proxy_shows(asking: Asking, live: Live, upstream: Recorder) -> None:
+    here = {"cidrs": ["127.0.0.0/8"], "instances": {"devboxes": ["dbx_1"]}}
+    made = live.mint("devboxes:read", restrictions=here)["key_secret"]
+    elsewhere = live.mint("devboxes:read", restrictions={"cidrs": ["192.0.2.0/24"]})["key_secret"]
+    claims = {"x-forwarded-for": "192.0.2.1", "x-original-client": "192.0.2.1", "x-envoy-external-address": "192.0.2.1"}
+    known = asking.proxy != "envoy"  # over HTTP it does not say who called
+    upstream.take()
+    assert call(asking, "GET", "/v1/devboxes/dbx_1", made).status_code == (200 if known else 403)
+    assert len(upstream.take()) == known
+    assert call(asking, "GET", "/v1/devboxes/dbx_2", made).status_code == 403
+    assert call(asking, "GET", "/v1/devboxes?client=192.0.2.1", elsewhere, headers=claims).status_code == 403
+    assert call(asking, "GET", "/v1/devboxes", elsewhere, headers=claims).status_code == 403
+    assert upstream.take() == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from keyscope.derive import attenuate
 from tests.live import Live
 from tests.model_context.running import UPSTREAM_KEY, Gate, Weather, client_of, error_of
 
@@ -37,6 +38,16 @@ def call(gate: Gate, key: str, mode: str, name: str, **arguments: Any) -> Any:
 def test_two_keys_see_different_tools(gate: Gate, reader: str, writer: str, mode: str) -> None:
     assert tools_of(gate, reader, mode) == ["get_forecast", "report", "ask"]
     assert tools_of(gate, writer, mode) == ["delete_station"]
+
+
+def test_a_tool_that_a_key_is_denied_is_neither_listed_nor_called(gate: Gate, keys: Live, mode: str) -> None:
+    restrictions: dict[str, Any] = {"deny": ["tools/call report"]}
+    denied = keys.mint("forecasts:read", restrictions=restrictions)["key_secret"]
+    assert tools_of(gate, denied, mode) == ["get_forecast", "ask"]
+    refused = error_of(lambda client: client.call_tool("report", {}), gate, denied, mode)
+    assert "is denied this operation" in refused.message
+    derived = attenuate(keys.first, restrictions=restrictions)
+    assert tools_of(gate, derived, mode) == ["get_forecast", "delete_station", "ask"]
 
 
 def test_a_standard_key_sees_everything(gate: Gate, keys: Live, mode: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api.caller import Desk, admitted, in_thread, json_reply, read
+from keyscope.api.caller import Desk, admitted, json_reply, read, taking
 from keyscope.api.documented import BODY, responses
 from keyscope.api.replies.ending import Ended, KeysEnded, ended_view
 from keyscope.api.requests import EndKeys, RevokeKey
@@ -31,10 +31,10 @@ class EndingRoutes:
         asked, _ = await read(request, self._desk, EndKeys)
         selector = asked.tree if asked.tree is not None else _selector(asked)
         end = self._desk.panic.end
-        ended = await in_thread(
+        ended, receipt = await taking(
             lambda: end(caller.lineage, selector, asked.reason, caller.origin, dry_run=asked.dry_run)
         )
-        return json_reply(ended_view(ended, asked.dry_run))
+        return json_reply({**ended_view(ended, asked.dry_run), **receipt})
 
     async def revoke_me(self, request: Request) -> Response:
         """Revoke the calling key, with nothing but itself. A derived key ends alone, with what was derived from it."""
@@ -43,11 +43,11 @@ class EndingRoutes:
         key, reason = caller.lineage.key, asked.reason
         if caller.lineage.derived:
             end = self._desk.derivation.revoke_self
-            ended = await in_thread(lambda: end(caller.lineage, reason, caller.origin))
-            return json_reply({"id": ended, "status": "revoked", "died_with_it": 0})
+            ended, receipt = await taking(lambda: end(caller.lineage, reason, caller.origin))
+            return json_reply({"id": ended, "status": "revoked", "died_with_it": 0, **receipt})
         revoke = self._desk.lifecycle.revoke
-        revoked = await in_thread(lambda: revoke(caller.lineage, key.kind, key.id, reason, caller.origin))
-        return json_reply({"id": key.id, "status": "revoked", "died_with_it": revoked.died})
+        revoked, receipt = await taking(lambda: revoke(caller.lineage, key.kind, key.id, reason, caller.origin))
+        return json_reply({"id": key.id, "status": "revoked", "died_with_it": revoked.died, **receipt})
 
 
 def _selector(asked: EndKeys) -> Selector:

@@ -22,6 +22,7 @@ class Gauges(Struct, frozen=True, kw_only=True):
     audit_waiting_s: float | None
     gates: int
     keys: Sequence[KeyCount]
+    stale_s: float | None
     webhooks: Backlog
 
 
@@ -74,6 +75,12 @@ def _looked_at(gauges: Gauges) -> Iterator[Metric]:
             "keyscope_audit_waiting_seconds",
             "For how long something has waited to be written to the audit trail; 5 close the gate.",
             gauges.audit_waiting_s,
+        )
+    if gauges.stale_s is not None:
+        yield GaugeMetricFamily(
+            "keyscope_replica_stale_seconds",
+            "How long ago this node asked what it judges by; at the setting max-staleness it judges nothing.",
+            gauges.stale_s,
         )
     yield GaugeMetricFamily("keyscope_following_gates", "Gates that follow the changes of this database.", gauges.gates)
     keys = GaugeMetricFamily("keyscope_keys", "Keys, by kind and status.", labels=["kind", "status"])

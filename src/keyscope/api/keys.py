@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from msgspec import UNSET
 
 from keyscope.api import requests
-from keyscope.api.caller import Caller, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
+from keyscope.api.caller import Caller, admitted, call_of, in_thread, json_reply, number, one, read, repeatable, taking
 from keyscope.api.documented import BODY, LIST_PARAMETERS, responses
 from keyscope.api.kinds import VIEWS, KindRoutes, Models
 from keyscope.api.replies.keys import (
@@ -123,8 +123,8 @@ class KeyRoutes(KindRoutes):
         asked, _ = await read(request, self._desk, _UPDATES[self._kind])
         change = _change(asked)
         update = self._desk.lifecycle.update
-        detail = await in_thread(lambda: update(caller.lineage, self._kind, key_id, change, caller.origin))
-        return json_reply(key_view(detail, self._desk.clock.now_ms()))
+        detail, receipt = await taking(lambda: update(caller.lineage, self._kind, key_id, change, caller.origin))
+        return json_reply({**key_view(detail, self._desk.clock.now_ms()), **receipt})
 
     def _query(self, request: Request, caller: Caller) -> KeyQuery:
         faults: list[Fault] = []

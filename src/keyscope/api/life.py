@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Request
 from fastapi.responses import Response
 
 from keyscope.api import requests
-from keyscope.api.caller import admitted, call_of, in_thread, json_reply, number, one, read, repeatable
+from keyscope.api.caller import admitted, call_of, in_thread, json_reply, number, one, read, repeatable, taking
 from keyscope.api.documented import BODY, TREE_PARAMETERS, responses
 from keyscope.api.kinds import VIEWS, KindRoutes, Models
 from keyscope.api.replies.ending import DerivedRevoked
@@ -58,8 +60,9 @@ class LifeRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         revoke = self._desk.lifecycle.revoke
-        revoked = await in_thread(lambda: revoke(caller.lineage, self._kind, key_id, asked.reason, caller.origin))
-        return json_reply(revoked_view(revoked, self._desk.clock.now_ms()))
+        end = partial(revoke, caller.lineage, self._kind, key_id, asked.reason, caller.origin)
+        revoked, receipt = await taking(end)
+        return json_reply({**revoked_view(revoked, self._desk.clock.now_ms()), **receipt})
 
     async def undelete(self, request: Request, key_id: str) -> Response:
         """Bring back a revoked key, and what died with it, while the settings still allow it. Standard keys only."""
@@ -74,8 +77,9 @@ class LifeRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         suspend = self._desk.lifecycle.suspend
-        detail = await in_thread(lambda: suspend(caller.lineage, self._kind, key_id, asked.reason, caller.origin))
-        return json_reply(key_view(detail, self._desk.clock.now_ms()))
+        stop = partial(suspend, caller.lineage, self._kind, key_id, asked.reason, caller.origin)
+        detail, receipt = await taking(stop)
+        return json_reply({**key_view(detail, self._desk.clock.now_ms()), **receipt})
 
     async def resume(self, request: Request, key_id: str) -> Response:
         """End a suspension. Standard keys only."""
@@ -114,5 +118,6 @@ class LifeRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         revoke = self._desk.derivation.revoke
-        await in_thread(lambda: revoke(caller.lineage, self._kind, key_id, derived_id, asked.reason, caller.origin))
-        return json_reply({"key_id": key_id, "derived_id": derived_id, "status": "revoked"})
+        end = partial(revoke, caller.lineage, self._kind, key_id, derived_id, asked.reason, caller.origin)
+        _, receipt = await taking(end)
+        return json_reply({"key_id": key_id, "derived_id": derived_id, "status": "revoked", **receipt})

@@ -41,17 +41,20 @@ class Meters:
         self._counted_at_ms = -KEPT_MS
         self.following: Callable[[], int] = lambda: 0
         """How many gates follow this database."""
+        self.stale_ms: Callable[[], int | None] = lambda: None
+        """How long ago this node asked what it judges by; None if it is alone."""
 
     async def families(self) -> Iterable[Metric]:
         """Raises Unavailable only if there is something that cannot be counted; a store that fails is a metric."""
         works = await self._look()
         counts = await asyncio.to_thread(self._counts.total)
-        recording = self._recording
+        recording, stale_ms = self._recording, self.stale_ms()
         gauges = Gauges(
             store_works=works,
             audit_waiting_s=recording.waiting_ms / 1000 if recording is not None else None,
             gates=await asyncio.to_thread(self.following),
             keys=self._keys,
+            stale_s=stale_ms / 1000 if stale_ms is not None else None,
             webhooks=await asyncio.to_thread(self._outbox.backlog),
         )
         return families(counts, gauges)

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from keyscope import __version__
 from keyscope.api.caller import Desk, json_reply
 from keyscope.api.documented import responses
-from keyscope.api.replies.service import Health
+from keyscope.api.replies.service import Health, Ready
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -34,7 +34,7 @@ class ServiceRoutes:
         add = self.router.add_api_route
         add("/healthz", self.healthz, methods=["GET"], operation_id="health",
             responses={200: {"model": Health}})  # fmt: skip
-        add("/readyz", self.readyz, methods=["GET"], operation_id="readiness", responses=responses(Health))
+        add("/readyz", self.readyz, methods=["GET"], operation_id="readiness", responses=responses(Ready))
         add("/docs", self.docs, methods=["GET"], include_in_schema=False)
 
     async def healthz(self) -> Response:
@@ -44,7 +44,9 @@ class ServiceRoutes:
     async def readyz(self) -> Response:
         """The store can be read, so requests can be judged; 503 otherwise."""
         self._desk.check()
-        return json_reply({"status": "ok", "version": __version__})
+        stale_ms = self._desk.stale_ms()
+        stale = {"stale_ms": stale_ms} if stale_ms is not None else {}
+        return json_reply({"status": "ok", "version": __version__, **stale})
 
     async def docs(self) -> Response:
         """The operations of this server, for people."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api.caller import Caller, Desk, admitted, in_thread, json_reply, number, read
+from keyscope.api.caller import Caller, Desk, admitted, in_thread, json_reply, number, read, taking
 from keyscope.api.documented import BODY, SUGGESTION_PARAMETERS, responses
 from keyscope.api.replies.keys import RestrictedKeyView, key_view
 from keyscope.api.replies.least import Suggested, suggestion_view
@@ -65,7 +65,8 @@ class TighteningRoutes:
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, NarrowKey)
         narrow, scopes, may_add = self._desk.tightening.narrow, scopes_of(asked.scopes), asked.may_add
-        return await self._done(lambda: narrow(caller.lineage, key_id, scopes, caller.origin, may_add=may_add))
+        detail, receipt = await taking(lambda: narrow(caller.lineage, key_id, scopes, caller.origin, may_add=may_add))
+        return json_reply({**key_view(detail, self._desk.clock.now_ms()), **receipt})
 
     async def revert(self, request: Request, key_id: str) -> Response:
         """Give the key the scopes back that it was narrowed from. Standard keys only."""

@@ -9,7 +9,7 @@ import click
 
 from keyscope.cli.client import Client, ServerRefused, connect
 from keyscope.cli.options import Duration, RunText, ScopeText, as_json, option
-from keyscope.cli.output import moment, note, print_json, print_pairs, print_table, scopes_text
+from keyscope.cli.output import moment, note, note_receipt, print_json, print_pairs, print_table, scopes_text
 from keyscope.cli.restricting import described, read_restrictions, restrict_option
 from keyscope.model.scope import Scope
 
@@ -166,6 +166,7 @@ def revoke(key_id: str, reason: str | None, json: bool) -> None:
         return
     died = revoked["died_with_it"]["count"]
     click.echo(f"{key_id} is revoked" + (f", and {died} that it minted." if died else "."))
+    note_receipt(revoked)
 
 
 def _body(name: str | None, scopes: tuple[Scope, ...], expires_in: int | None) -> dict[str, Any]:
@@ -244,6 +245,7 @@ def print_key(key: dict[str, Any], json: bool) -> None:
     if key["dead_uses"]:
         pairs.append(("dead secret used", f"{key['dead_uses']} times, last {moment(key['dead_used_at_ms'])}"))
     print_pairs(pairs)
+    note_receipt(key)
 
 
 def _run_pairs(run: dict[str, Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from rich.tree import Tree
 from keyscope.cli.client import connect
 from keyscope.cli.keys import because, either, keys, print_key, print_secret, reason_option, secret_only_option
 from keyscope.cli.options import Duration, as_json, option
-from keyscope.cli.output import moment, note, print_json, print_table, print_tree
+from keyscope.cli.output import moment, note, note_receipt, print_json, print_table, print_tree
 
 _PAGE = 5000
 
@@ -68,6 +68,7 @@ def revoke_derived(key_id: str, derived_id: str, reason: str | None, json: bool)
         print_json(revoked)
     else:
         click.echo(f"{derived_id} is revoked, and what was derived from it.")
+        note_receipt(revoked)
 
 
 @keys.command()
@@ -130,6 +131,7 @@ def _show_ended(ended: dict[str, Any], json: bool) -> None:
     more = ended["count"] - len(ended["keys"])
     word = "would be revoked" if ended["dry_run"] else "revoked"
     note(f"{ended['count']} keys {word}" + (f" ({more} not shown)" if more else "") + _below(ended))
+    note_receipt(ended)
 
 
 def _below(ended: dict[str, Any]) -> str:

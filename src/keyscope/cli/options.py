@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from keyscope.model.restriction.typed import duration_ms
 from keyscope.model.run import is_instance_id
 from keyscope.model.scope import Scope
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)", re.ASCII)
-_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
 def option(name: str, *more: str, **settings: Any) -> Callable[[F], F]:
@@ -32,10 +29,10 @@ class Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = _DURATION.fullmatch(str(value))
-        if found is None or int(found[1]) == 0:
-            self.fail(f"{value!r} is not a length of time: write a number and ms, s, m, h, d or w, like 8h", param, ctx)
-        return int(found[1]) * _UNIT_MS[found[2]]
+        try:
+            return duration_ms(str(value))
+        except ValueError as error:
+            return self.fail(str(error), param, ctx)
 
 
 class RunText(click.ParamType[str]):

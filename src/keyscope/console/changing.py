@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyscope.api.caller import in_thread, one
-from keyscope.api.requests import UpdateApiKey, checked
+from keyscope.api.requests import UpdateApiKey, UpdateRestrictedKey, checked
 from keyscope.authority.lifecycle import Change
 from keyscope.console import grid
 from keyscope.console.kit import Context, Form, Kit, page, redirect
 from keyscope.console.lifetime import KEEP, LENGTHS, read_expiry
 from keyscope.console.minting import advice
 from keyscope.console.needed import Needed
+from keyscope.console.restricted import FIELD, chosen, lines_of, typed_in
 from keyscope.console.spare import needed_of
 from keyscope.console.target import Target, find_target
 from keyscope.console.visitor import Visitor
@@ -83,13 +84,18 @@ class ChangePages:
         keeps = form.get("expires", KEEP) == KEEP
         if not keeps:
             asked["expires_at_ms"] = read_expiry(form, self._kit.desk.clock.now_ms())
-        sound = checked(asked, [], UpdateApiKey, self._kit.desk.context)
+        model = UpdateApiKey if target.key.kind is Kind.STANDARD else UpdateRestrictedKey
+        if model is UpdateRestrictedKey:
+            asked["restrictions"] = typed_in(form)
+        sound = checked(asked, [], model, self._kit.desk.context)
+        restrictions = sound.restrictions if isinstance(sound, UpdateRestrictedKey) else None
         scopes = grid.read_scopes(form, self._kit.desk.policy)
         keeps_scopes = target.key.kind is Kind.STANDARD or Grant(scopes) == Grant(target.key.scopes)
         return Change(
             name=sound.name,
             scopes=UNSET if keeps_scopes else scopes,
             expires_at_ms=UNSET if keeps else sound.expires_at_ms,
+            restrictions=UNSET if restrictions == target.key.restrictions else restrictions,
         )
 
     async def _form(
@@ -100,6 +106,8 @@ class ChangePages:
         scopes = grid.read_scopes(form, self._kit.desk.policy) if _DO in form else target.key.scopes
         if form.get(_DO) == _SUGGEST and suggested is not None:
             scopes = suggested.suggested
+        changes = name == "change.html" and _DO in form
+        restrictions = chosen(form) if changes else target.key.restrictions
         context: Context = {
             "target": target,
             "needed": suggested,
@@ -109,7 +117,8 @@ class ChangePages:
             "expires": form.get("expires", KEEP),
             "rows": grid.rows(self._kit.desk.policy, scopes, most),
             "lost": _lost(target, scopes),
-            **advice(self._kit, scopes, most),
+            "restrictions": form.get(FIELD, "") if _DO in form else lines_of(target.key.restrictions),
+            **advice(self._kit, scopes, most, restrictions),
         }
         return await self._kit.page(visitor, name, lambda: context, status=200 if error is None else 400)
 

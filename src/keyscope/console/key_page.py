@@ -10,6 +10,7 @@ from keyscope.authority.trail import EntryQuery, Trail, UseQuery
 from keyscope.console.entries import lines, trail_of, uses_of, visible
 from keyscope.console.heat import Heat, heat, since_ms
 from keyscope.console.kit import Context, Kit, page
+from keyscope.console.restricted import sentences
 from keyscope.console.spare import needed_of
 from keyscope.console.summary import summary
 from keyscope.console.target import Target, actions, below, find_target
@@ -55,8 +56,9 @@ class KeyPages:
             "observed": target.key.is_observed_at(self._kit.desk.clock.now_ms()),
             "below": below(self._kit.desk.store, target),
             **self._used(visitor, target),
+            "bounds": [(bound.holder, [*sentences(bound.restrictions)]) for bound in target.lineage.bounds],
             "summary": summary(policy, grant),
-            "remarks": remarks(policy, grant.scopes()) if grant is not None else (),
+            "remarks": remarks(policy, grant.scopes(), target.key.restrictions) if grant is not None else (),
         }
 
     def _used(self, visitor: Visitor, target: Target) -> Context:

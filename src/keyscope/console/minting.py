@@ -21,9 +21,11 @@ from keyscope.console import grid
 from keyscope.console.kit import LIST, STANDARD_LIST, Context, Form, Kit, page
 from keyscope.console.lifetime import DEFAULT, LENGTHS, read_expiry
 from keyscope.console.once import counting_once
+from keyscope.console.restricted import FIELD, chosen, sentences, typed_in
 from keyscope.console.summary import summary
 from keyscope.console.visitor import Visitor
 from keyscope.errors import BadRequest, ExceedsParent, KeyscopeError
+from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Grant, Level, Scope
 from keyscope.model.token import Kind
 from keyscope.policy.advice import preset_scopes
@@ -103,9 +105,16 @@ class MintPages:
             sound = checked(asked, [], CreateApiKey, self._kit.desk.context)
             return Wanted(kind=kind, name=sound.name, expires_at_ms=sound.expires_at_ms)
         asked["scopes"] = [scope.entry for scope in grid.read_scopes(form, self._kit.desk.policy)]
+        asked["restrictions"] = typed_in(form)
         whole = checked(asked, [], CreateRestrictedKey, self._kit.desk.context)
         scopes = scopes_of(whole.scopes)
-        return Wanted(kind=kind, name=whole.name, scopes=scopes, expires_at_ms=whole.expires_at_ms)
+        return Wanted(
+            kind=kind,
+            name=whole.name,
+            scopes=scopes,
+            expires_at_ms=whole.expires_at_ms,
+            restrictions=whole.restrictions,
+        )
 
     async def _form(self, visitor: Visitor, kind: Kind, form: Form, error: KeyscopeError | None = None) -> Response:
         scopes = self._chosen(form) if kind is Kind.RESTRICTED else ()
@@ -119,7 +128,8 @@ class MintPages:
             "expires": form.get("expires", DEFAULT),
             "rows": grid.rows(self._kit.desk.policy, scopes, most),
             "presets": self._kit.desk.policy.presets,
-            **advice(self._kit, scopes, most),
+            "restrictions": form.get(FIELD, ""),
+            **advice(self._kit, scopes, most, chosen(form)),
         }
         name = "mint_standard.html" if kind is Kind.STANDARD else "mint.html"
         return await self._kit.page(visitor, name, lambda: context, status=200 if error is None else 400)
@@ -134,11 +144,17 @@ class MintPages:
         return () if done == _CLEAR else grid.read_scopes(form, self._kit.desk.policy)
 
 
-def advice(kit: Kit, scopes: tuple[Scope, ...], most: Grant | None) -> Context:
-    """What a choice of scopes comes to, in words, and what there is to think of."""
+def advice(
+    kit: Kit, scopes: tuple[Scope, ...], most: Grant | None, restrictions: Restrictions | None = None
+) -> Context:
+    """What a choice of scopes and restrictions comes to, in words, and what there is to think of."""
     grant = Grant(scopes) if most is None else Grant(scopes).meet(most)
     kept = grant.scopes()
-    return {"summary": summary(kit.desk.policy, grant), "remarks": remarks(kit.desk.policy, kept)}
+    return {
+        "summary": summary(kit.desk.policy, grant),
+        "sentences": [*sentences(restrictions)],
+        "remarks": remarks(kit.desk.policy, kept, restrictions),
+    }
 
 
 def _shown(minted: Minted) -> bytes:

@@ -24,8 +24,10 @@ from keyscope.errors import BadTarget, Fault, KeyscopeError, OwnOperation, Repea
 from keyscope.gate.admit import admit_with, attempt_of, first_look, is_judged_by_body, let_through
 from keyscope.gate.forward import ACCOUNT_ID_HEADER, KEY_ID_HEADER
 from keyscope.gate.peers import TrustedPeers
+from keyscope.gate.sight import Sight
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow
+from keyscope.model.facts import BodySeen
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.body import check_media_type
 from keyscope.wire.call import Call, read_call
@@ -43,6 +45,8 @@ _PSEUDO = frozenset({b":path", b":method", b":scheme"})
 _AUTHORITY = {b":authority": b"host"}
 _PARTIAL = b"x-envoy-auth-partial-body"
 """Written by Envoy alone when it shows a body: ``false`` if that is the whole of it."""
+_SIGHT = Sight(body=BodySeen.LATER, counts=True, knows_peer=True)
+"""Envoy tells who called it."""
 _NOT_RELAYED = frozenset({b"content-length"})
 """Envoy writes its own."""
 
@@ -87,12 +91,12 @@ class EnvoyGate:
         if is_own(call.path):
             self._verifier.note_refused(OwnOperation(), attempt_of(call))
             raise OwnOperation
-        admitted = first_look(self._verifier, call)
+        admitted = first_look(self._verifier, call, _SIGHT)
         if not isinstance(admitted, Allow):
             return admitted
         if not is_judged_by_body(admitted):
             return let_through(self._verifier, admitted, call)
-        return admit_with(self._verifier, admitted, call, self._body(call.headers, http))
+        return admit_with(self._verifier, admitted, call, self._body(call.headers, http), _SIGHT)
 
     def _body(self, headers: RawHeaders, http: Any) -> Json | UnsetType:
         """The value of the body, None for an empty one; UNSET if Envoy did not show the whole of it."""

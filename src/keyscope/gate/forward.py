@@ -30,8 +30,9 @@ from keyscope.errors import (
 )
 from keyscope.gate.admit import settle
 from keyscope.gate.peers import TrustedPeers
-from keyscope.gate.sight import BLIND, SEES_NO_BODY
+from keyscope.gate.sight import Sight
 from keyscope.model.decision import Allow
+from keyscope.model.facts import BodySeen
 from keyscope.model.peer import Network
 from keyscope.wire.asgi import RawHeaders
 from keyscope.wire.bearer import bearer_token
@@ -59,6 +60,10 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """Holds the original method; None: the question is asked with it."""
     length: bytes | None = None
     """Holds the original Content-Length."""
+    caller: bytes | None = None
+    """Holds the address of who called the proxy. Anything but one address says nothing."""
+    caller_in_query: bool = False
+    """Whether the query of the question says it, as ``client=…``: nothing of a caller's request comes into that."""
     relays: bool
     """Whether every status reaches the caller. Otherwise there are only 200, 401 and 403."""
 
@@ -78,12 +83,25 @@ NGINX = Dialect(
     uri=b"x-original-uri",
     method=b"x-original-method",
     length=b"x-original-content-length",
+    caller_in_query=True,
     relays=False,
 )
 """``auth_request`` turns every status but 2xx, 401 and 403 into 500."""
-CADDY = Dialect(path=PREFIX + b"caddy", uri=b"x-forwarded-uri", method=b"x-forwarded-method", relays=True)
+CADDY = Dialect(
+    path=PREFIX + b"caddy",
+    uri=b"x-forwarded-uri",
+    method=b"x-forwarded-method",
+    caller=b"x-forwarded-for",
+    relays=True,
+)
 """``forward_auth`` sends refusals on as they are."""
-TRAEFIK = Dialect(path=PREFIX + b"traefik", uri=b"x-forwarded-uri", method=b"x-forwarded-method", relays=True)
+TRAEFIK = Dialect(
+    path=PREFIX + b"traefik",
+    uri=b"x-forwarded-uri",
+    method=b"x-forwarded-method",
+    caller=b"x-forwarded-for",
+    relays=True,
+)
 """``forwardAuth`` sends refusals on as they are. Needs ``trustForwardHeader: false``."""
 ENVOY = Dialect(path=PREFIX + b"envoy", uri=None, method=None, relays=False)
 """``ext_authz`` over HTTP puts the original target behind its path prefix. A 5xx would obey ``failure_mode_allow``."""
@@ -91,7 +109,10 @@ ENVOY = Dialect(path=PREFIX + b"envoy", uri=None, method=None, relays=False)
 DIALECTS = (NGINX, CADDY, TRAEFIK, ENVOY)
 _BY_PATH = {dialect.path: dialect for dialect in DIALECTS}
 _BELOW_ENVOY = ENVOY.path + b"/"
-_FIELDS = {d.path: frozenset({_AUTHORIZATION, d.uri, d.method, d.length}) for d in DIALECTS}
+_FIELDS = {d.path: frozenset({_AUTHORIZATION, d.uri, d.method, d.length, d.caller}) for d in DIALECTS}
+_CLIENT = b"client="
+_SEES_HEAD = Sight(counts=True, knows_peer=True)
+_SEES_ALL = Sight(body=BodySeen.WHOLE, counts=True, knows_peer=True)
 
 
 def dialect_of(raw_path: bytes) -> Dialect | None:
@@ -124,14 +145,15 @@ class ForwardAuth:
             return answer(error, status=dialect.status)
 
     def _judge(self, dialect: Dialect, scope: Mapping[str, Any]) -> Answer:
-        token, target, method, length = _read(dialect, scope)
+        token, target, method, length, caller = _read(dialect, scope)
         if method not in METHODS:
             raise _incomplete("the original method is not one that Keyscope knows")
         path, _ = split_target(target)
         if is_own(path):
             raise OwnOperation
         memberless = length in _MEMBERLESS_BODY_BYTES
-        decision = self._verifier.decide(token, matched_method(method), path, SEES_NO_BODY if memberless else BLIND)
+        sight = _SEES_ALL if memberless else _SEES_HEAD
+        decision = self._verifier.decide(token, matched_method(method), path, sight, caller)
         route = decision.access.route
         if route is not None and route.conditions and not memberless:
             facts = decision.access.facts
@@ -145,8 +167,8 @@ def _attempt(method: str, path: str, scope: Mapping[str, Any]) -> Attempt:
     return Attempt(method=method, path=path, request_id=request_id(scope["headers"]))
 
 
-def _read(dialect: Dialect, scope: Mapping[str, Any]) -> tuple[bytes, bytes, str, bytes]:
-    """Token, original target, original method and body length, from one pass over the headers."""
+def _read(dialect: Dialect, scope: Mapping[str, Any]) -> tuple[bytes, bytes, str, bytes, str]:
+    """Token, original target, original method, body length and caller, from one pass over the headers."""
     read = _FIELDS[dialect.path]
     headers: RawHeaders = scope["headers"]
     found: dict[bytes | None, bytes] = {}
@@ -161,7 +183,17 @@ def _read(dialect: Dialect, scope: Mapping[str, Any]) -> tuple[bytes, bytes, str
         method = found[dialect.method].decode("latin-1") if dialect.method is not None else scope["method"]
     except KeyError as missing:
         raise _incomplete(f"set {missing.args[0].decode()} in the proxy") from None
-    return token, target, method, found.get(dialect.length, b"")
+    return token, target, method, found.get(dialect.length, b""), _caller(dialect, scope, found)
+
+
+def _caller(dialect: Dialect, scope: Mapping[str, Any], found: Mapping[bytes | None, bytes]) -> str:
+    """Who called the proxy, by what the proxy says; empty if it does not."""
+    if dialect.caller_in_query:
+        query: bytes = scope["query_string"]
+        said = query.removeprefix(_CLIENT) if query.startswith(_CLIENT) else b""
+    else:
+        said = found.get(dialect.caller, b"") if dialect.caller is not None else b""
+    return said.decode("latin-1")
 
 
 def _behind(prefix: bytes, scope: Mapping[str, Any]) -> bytes:

@@ -53,8 +53,8 @@ class Asked(Struct, frozen=True):
 
     @property
     def is_bound(self) -> bool:
-        """Whether the policy binds the key."""
-        return self.lineage.grant is not None
+        """Whether the policy binds the key, or a restriction does."""
+        return self.lineage.grant is not None or bool(self.lineage.bounds)
 
 
 class McpGate:

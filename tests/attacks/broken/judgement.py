@@ -121,10 +121,10 @@ def _remember(key_of: Any) -> None:
     """Keep every decision under what ``key_of`` says of the call."""
     old, kept = verify.Verifier.decide, {}
 
-    def decide_once(self: Any, token: bytes, method: str, path: str) -> Any:
+    def decide_once(self: Any, token: bytes, method: str, path: str, *more: Any) -> Any:
         name = key_of(token, method, path)
         if name not in kept:
-            kept[name] = old(self, token, method, path)
+            kept[name] = old(self, token, method, path, *more)
         return kept[name]
 
     swap(verify.Verifier, "decide", decide_once)

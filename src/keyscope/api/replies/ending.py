@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from keyscope.api.replies.receipt import ReceiptView
 from keyscope.api.replies.shape import Reply, kind_word
 from keyscope.authority.panic import Ended as EndedKeys
 
@@ -14,6 +15,7 @@ class DerivedRevoked(Reply):
     key_id: str
     derived_id: str
     status: Literal["revoked"]
+    receipt: ReceiptView | None = None
 
 
 class Ended(Reply):
@@ -22,6 +24,7 @@ class Ended(Reply):
     id: str
     status: Literal["revoked"]
     died_with_it: int
+    receipt: ReceiptView | None = None
 
 
 class EndedView(Reply):
@@ -37,6 +40,7 @@ class KeysEnded(Reply):
     count: int
     keys: list[EndedView]
     died_with_them: int
+    receipt: ReceiptView | None = None
 
 
 def ended_view(ended: EndedKeys, dry_run: bool) -> dict[str, object]:

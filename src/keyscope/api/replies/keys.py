@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from keyscope.api.replies.receipt import ReceiptView
 from keyscope.api.replies.shape import (
     BoundView,
     Reply,
@@ -60,6 +61,8 @@ class KeyView(Reply):
     dead_uses: int
     dead_used_at_ms: int | None
     leaked_at_ms: int | None
+    receipt: ReceiptView | None = None
+    """Where the reply is to a change that takes something away, and the server is one of several nodes."""
 
 
 class ApiKeyView(KeyView):

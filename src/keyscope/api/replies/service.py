@@ -14,6 +14,12 @@ class Health(Reply):
     version: str
 
 
+class Ready(Health):
+    """``stale_ms``: of one of several nodes, how long ago it asked what it judges by."""
+
+    stale_ms: int | None = None
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details, with ``code`` and ``message``."""
 

@@ -92,7 +92,7 @@ function prepareAdvice(form) {
   if (document.getElementById(id) === null) return;
   let latest = 0;
   form.addEventListener("change", async (event) => {
-    if (event.target.type !== "radio") return;
+    if (event.target.type !== "radio" && event.target.type !== "textarea") return;
     const mine = ++latest;
     const body = new URLSearchParams(new FormData(form));
     body.set("do", "look");

@@ -1,0 +1,144 @@
+"""Several nodes on one PostgreSQL, all on this machine: receipts, the feed, the snapshot, and every fault of the tests.
+
+Three nodes with leases of a second, each of several processes, share the cores with PostgreSQL and the load, so the
+times are those of a busy machine. A receipt is timed from the request to its answer. The feed is timed inside one
+process that follows as a node does: from the return of the commit until the replica has the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from statistics import median
+
+import psycopg
+from tests.nodes.cluster import Cluster, running
+from tests.nodes.faults import FAULTS, befall
+from tests.nodes.operations import Operations
+from tests.nodes.team import Team, team
+from tests.nodes.traffic import minted, traffic
+
+from bench import keys
+from bench.measure import percentile
+from bench.report import Row, at_least, at_most, known
+from keyscope.store import rows as stored
+from keyscope.store.postgres.address import parse
+from keyscope.store.postgres.connect import connect
+from keyscope.store.replica.confirming import Confirmations, Question
+from keyscope.store.replica.file import ReplicaFile
+from keyscope.store.replica.following import Followed, Follower
+from keyscope.store.replica.lease import Lease
+from keyscope.store.replica.record import Node, snapshot
+
+NAME = "nodes"
+_LEASE_MS = 1000
+_TOUCH = """
+WITH given AS (UPDATE keyscope.numbers SET change = change + 1 RETURNING change),
+changed AS (INSERT INTO keyscope.changes SELECT change, ARRAY[%s] FROM given RETURNING number)
+SELECT pg_notify('keyscope_changes', CAST(number AS TEXT)), number FROM changed
+"""
+"""A change of a key, without the work of the authority."""
+
+
+def run(quick: bool) -> list[Row]:
+    with tempfile.TemporaryDirectory() as name, running(fsync="on") as cluster:
+        with team(Path(name) / "nodes", cluster) as three:
+            found = [*_receipts(three, 200 if quick else 5000), *_faults(three)]
+        return [*found, *_followed(Path(name), cluster, 100_000 if quick else 1_000_000, 500 if quick else 3000)]
+
+
+def _receipts(three: Team, count: int) -> list[Row]:
+    with traffic(three, minted(three[0], 200)) as asking:
+        operations = Operations(three, asking, Random(1))
+        operations.run(count)
+    wrongly = len(asking.wrongly_accepted())
+    took_ms = [took_s * 1000 for took_s in operations.took_s]
+    what = f"of {len(asking.asked):,} calls during {count:,} revocations, suspensions and narrowings"
+    return [
+        Row(f"calls accepted after a receipt, {what}", float(wrongly), "calls", at_most(0)),
+        Row("receipt of three nodes under that load, p50", median(took_ms), "ms", known()),
+        Row("receipt of three nodes under that load, p99", percentile(took_ms, 0.99), "ms", at_most(50)),
+    ]
+
+
+def _faults(three: Team) -> Iterator[Row]:
+    for fault in FAULTS:
+        outcome = befall(three, fault, lasts_s=_LEASE_MS / 1000 + 0.5)
+        yield Row(f"{fault.name}: accepted after a receipt", float(outcome.wrongly), "calls", at_most(0))
+        yield Row(f"{fault.name}: a revocation elsewhere has its receipt after", outcome.receipt_s, "s", known())
+        if outcome.closed_s is not None:
+            yield Row(f"{fault.name}: the last call accepted by the node", outcome.closed_s, "s", at_most(1.1))
+        yield Row(f"{fault.name}: ready again", outcome.recovered_s, "s", known())
+
+
+def _followed(folder: Path, cluster: Cluster, count: int, changes: int) -> list[Row]:
+    _fill(cluster, count)
+    replica = ReplicaFile.open(folder / "replica.db")
+    began = time.perf_counter()
+    with psycopg.connect(cluster.url(), autocommit=True) as connection, snapshot(connection) as whole:
+        replica.rebuild(whole)
+    took_s = time.perf_counter() - began
+    applied_ms, per_s = asyncio.run(_changes(folder, cluster, replica, changes))
+    replica.close()
+    return [
+        Row(f"snapshot of {count:,} keys to a new node", took_s, "s", at_most(20)),
+        Row("commit until the replica has it, p50", median(applied_ms), "ms", known()),
+        Row("commit until the replica has it, p99", percentile(applied_ms, 0.99), "ms", at_most(10)),
+        Row("changes that a replica takes up while they are made", per_s, "/s", at_least(2000)),
+    ]
+
+
+async def _changes(folder: Path, cluster: Cluster, replica: ReplicaFile, count: int) -> tuple[list[float], float]:
+    async def nothing() -> None: ...
+
+    lease = Lease.open(folder / "replica.db")
+    lease.hold()
+    node = Node(id="bench", name="bench", version="0", lease_ms=5000)
+    follower = Follower(Followed(parse(cluster.url()), node), replica, lease, nothing)
+    following = asyncio.create_task(follower.run())
+    confirmations = Confirmations(follower)
+    connection = connect(parse(cluster.url()))
+    number = cluster.ask("SELECT change FROM keyscope.numbers")[0][0]
+    await confirmations.answer(Question(number, 60_000, everywhere=False))
+    applied_ms = []
+    for _ in range(count):
+        number = await asyncio.to_thread(_touch, connection, 1)
+        began = time.perf_counter()
+        await confirmations.answer(Question(number, 10_000, everywhere=False))
+        applied_ms.append((time.perf_counter() - began) * 1000)
+    connection.execute("SET synchronous_commit = off")  # so that they are made fast enough
+    began = time.perf_counter()
+    number = await asyncio.to_thread(_touch, connection, 10_000)
+    await confirmations.answer(Question(number, 60_000, everywhere=False))
+    per_s = 10_000 / (time.perf_counter() - began)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    connection.close()
+    lease.close()
+    return applied_ms, per_s
+
+
+def _touch(connection: psycopg.Connection[tuple[object, ...]], count: int) -> int:
+    """So many changes, one commit each. The number of the last one."""
+    for place in range(count):
+        found = connection.execute(_TOUCH, (keys.key_id(1 + place % 1000),)).fetchone()
+    return int(str((found or (0, 0))[1]))
+
+
+def _fill(cluster: Cluster, count: int) -> None:
+    """Keys beside those of the nodes, past the store: a million mints would take their time."""
+    with psycopg.connect(cluster.url()) as connection, connection.cursor() as cursor:
+        with cursor.copy("COPY keyscope.records FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["bytea", "bytea"])
+            for number in range(1, count + 1):
+                key = keys.restricted(number)
+                copy.write_row((key.digest, stored.record_of(key)))
+        columns = "id, digest, account_id, kind, parent_id, name, scopes, created_at_ms, expires_at_ms"
+        with cursor.copy(f"COPY keyscope.keys ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["text", "bytea", "text", "text", "text", "text", "text", "int8", "int8"])
+            for number in range(1, count + 1):
+                copy.write_row(stored.key_row(keys.restricted(number))[:9])

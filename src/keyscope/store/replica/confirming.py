@@ -1,0 +1,125 @@
+"""Waiting for a change: the processes of a node ask their follower, over a Unix socket, who has it by now.
+
+One line of JSON asks, one answers. The follower is asked only after the commit, so its time then is a time at which
+the change was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from keyscope.authority.receipts import Pending, Receipt
+from keyscope.errors import StoreUnavailable
+from keyscope.store.replica.following import Follower
+from keyscope.store.replica.lease import now_ns
+
+_GRACE_S = 2.0
+"""What the follower may take to answer beyond the time that it was given."""
+
+
+class Question(Struct, frozen=True):
+    """Wait at most so long until the change with this number is here; with ``everywhere``, at every node."""
+
+    number: int
+    wait_ms: int
+    everywhere: bool
+
+
+class Answered(Struct, frozen=True):
+    """``receipt`` is None if only this node was asked for, or if nobody could be asked."""
+
+    is_here: bool
+    receipt: Receipt | None = None
+
+
+_question = msgspec.json.Decoder(Question)
+_answered = msgspec.json.Decoder(Answered)
+
+
+class Confirmations:
+    """In the process of the follower."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+
+    async def answer(self, asked: Question) -> Answered:
+        """Returns as soon as it is everywhere, or after the time."""
+        since_ns = now_ns()
+        end_ns = since_ns + asked.wait_ms * 1_000_000
+        if not asked.everywhere:
+            return Answered(await self._is_here(asked.number, end_ns))
+        receipt = await self._receipt(asked.number, since_ns, end_ns)
+        return Answered(self._follower.number >= asked.number, receipt)
+
+    async def _is_here(self, number: int, end_ns: int) -> bool:
+        bell = self._follower.bell
+        while (rings := bell.rings, self._follower.number)[1] < number and (at_ns := now_ns()) < end_ns:
+            await bell.heard(rings, (end_ns - at_ns) / 1e9)
+        return self._follower.number >= number
+
+    async def _receipt(self, number: int, since_ns: int, end_ns: int) -> Receipt | None:
+        bell, registry = self._follower.bell, self._follower.registry
+        self._follower.look()
+        while True:
+            rings, at_ns = bell.rings, now_ns()
+            receipt = self._now(number, since_ns, at_ns) if registry.knows(since_ns) else None
+            if at_ns >= end_ns or (receipt is not None and not receipt.pending):
+                return receipt
+            await bell.heard(rings, min((end_ns - at_ns) / 1e9, 0.05))
+
+    def _now(self, number: int, since_ns: int, at_ns: int) -> Receipt:
+        standing = self._follower.registry.standing(number, since_ns, at_ns)
+        unix_ms = time.time_ns() // 1_000_000
+        return Receipt(
+            epoch=self._follower.epoch,
+            number=number,
+            acknowledged=standing.acknowledged,
+            closed=standing.closed,
+            pending=tuple(
+                Pending(name, unix_ms + (end_ns - at_ns) // 1_000_000 + 1) for name, end_ns in standing.pending
+            ),
+        )
+
+    @contextlib.asynccontextmanager
+    async def listening(self, path: Path) -> AsyncIterator[None]:
+        """Answer at this path (short: at most 100 bytes)."""
+        path.unlink(missing_ok=True)  # of a follower before this one
+        server = await asyncio.start_unix_server(self._talk, path, backlog=1024)
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, msgspec.DecodeError, ValueError):
+            answered = await self.answer(_question.decode(await reader.readline()))
+            writer.write(msgspec.json.encode(answered) + b"\n")
+            await writer.drain()
+        writer.close()
+
+
+class Confirmer:
+    """In every other process of the node. May be used from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+
+    def ask(self, question: Question) -> Answered:
+        """Raises StoreUnavailable if the follower does not answer."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+                asking.settimeout(question.wait_ms / 1000 + _GRACE_S)
+                asking.connect(self._path)
+                asking.sendall(msgspec.json.encode(question) + b"\n")
+                with asking.makefile("rb") as answer:
+                    return _answered.decode(answer.readline())
+        except (OSError, msgspec.DecodeError) as error:
+            raise StoreUnavailable(f"the follower of this node does not answer: {error}") from error

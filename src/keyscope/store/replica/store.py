@@ -1,0 +1,87 @@
+"""The store of a node: management reads and writes the record, judging reads the replica.
+
+A write returns when this node's replica has it, so that whoever wrote finds it here. One that takes something from a
+key also waits for the other nodes, up to a stated time, and gives its receipt (authority/receipts.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+
+from keyscope.authority.ports import Index, Reader, Writer
+from keyscope.authority.receipts import wanted
+from keyscope.errors import StoreUnavailable
+from keyscope.store.postgres.session import PostgresWriter
+from keyscope.store.postgres.store import PostgresStore
+from keyscope.store.replica import file
+from keyscope.store.replica.confirming import Confirmer, Question
+from keyscope.store.replica.lease import Lease
+from keyscope.store.replica.noting import Noting
+from keyscope.store.walindex import identity
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+_HERE_MS = 2000
+"""How long a write that only gives waits for this node's own replica. The change lasts, whether it has come or not."""
+
+
+class NodeStore:
+    """``receipt_wait_ms``: how long a write that takes waits for the other nodes."""
+
+    def __init__(
+        self, record: PostgresStore, replica: Path, lease: Lease, confirmer: Confirmer, receipt_wait_ms: int
+    ) -> None:
+        self._record = record
+        self._replica = replica
+        self._confirmer = confirmer
+        self._receipt_wait_ms = receipt_wait_ms
+        self.lease = lease
+        self._identity = identity(replica)
+
+    def read(self, work: Callable[[Reader], T]) -> T:
+        return self._record.read(work)
+
+    def write(self, work: Callable[[Writer], T]) -> T:
+        """Raises StoreUnavailable also if the change was committed and nobody can say which nodes have it."""
+
+        def noted(writer: Writer) -> tuple[T, int, bool]:
+            noting = Noting(writer)
+            return work(noting.as_writer), cast(PostgresWriter, writer).change, noting.takes
+
+        result, number, takes = self._record.write(noted)
+        if takes or wanted() is not None:
+            self._wait_everywhere(number)
+        elif self.lease.number < number:
+            self._wait_here(number)
+        return result
+
+    def open_index(self) -> Index:
+        return file.open_index(self._replica, self.lease)
+
+    def tidy(self) -> None:
+        self._record.tidy()
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the replica is not the file that was opened. To judge, no record is needed."""
+        if identity(self._replica) != self._identity:
+            raise StoreUnavailable(f"the replica {self._replica} was removed or replaced while in use")
+
+    def close(self) -> None:
+        self._record.close()
+        self.lease.close()
+
+    def _wait_everywhere(self, number: int) -> None:
+        answered = self._confirmer.ask(Question(number, self._receipt_wait_ms, everywhere=True))
+        if answered.receipt is None:
+            raise StoreUnavailable(f"change {number} is committed, and the record does not say which nodes have it")
+        receipts = wanted()
+        if receipts is not None:
+            receipts.put(answered.receipt)
+
+    def _wait_here(self, number: int) -> None:
+        if not self._confirmer.ask(Question(number, _HERE_MS, everywhere=False)).is_here:
+            log.warning("change %d is committed, and has not come to this node yet", number)

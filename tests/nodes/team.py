@@ -1,0 +1,161 @@
+"""Several real nodes on one real PostgreSQL, each behind a relay of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+
+from tests.live import Live
+from tests.nodes.cluster import Cluster
+from tests.nodes.relay import Relay
+
+WAIT_S = 20.0
+
+
+class Member(Live):
+    """One node, of several processes; and several start together."""
+
+    start_s = 60.0
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        relay: Relay,
+        first: str,
+        *,
+        staleness_s: float,
+        options: list[str],
+        environment: Mapping[str, str],
+        upstream: str | None = None,
+    ) -> None:
+        directory.mkdir(parents=True)
+        url = f"postgresql://postgres@127.0.0.1:{relay.port}/postgres?sslmode=disable&gssencmode=disable"
+        node = ["--replica", str(directory / "replica.db"), "--node-name", name, "--max-staleness", str(staleness_s)]
+        super().__init__(
+            directory, upstream=upstream, options=["--database", url, *node, *options], environment=environment
+        )
+        self.name = name
+        self.relay = relay
+        self.first = first or self.first
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return self.http.get("/keyscope/readyz").status_code == 200
+        return False
+
+    def wait_ready(self) -> None:
+        wait(self.is_ready, f"{self.name} is ready")
+
+    def wait_closed(self) -> float:
+        return wait(lambda: not self.is_ready(), f"{self.name} is closed")
+
+    def may(self, secret: str, method: str = "GET", path: str = "/v1/devboxes") -> int:
+        """The answer of forward-auth: 200, 401, 403 or 503."""
+        fields = {"x-forwarded-method": method, "x-forwarded-uri": path, "authorization": f"Bearer {secret}"}
+        return self.http.get("/keyscope/authorize/caddy", headers=fields).status_code
+
+    def close(self) -> None:
+        if self._process is not None:
+            self.go_on()
+        self.stop()
+        self.http.close()
+
+    def processes(self) -> list[psutil.Process]:
+        """All of it, the supervisor first."""
+        top = psutil.Process(self.pid)
+        return [top, *top.children(recursive=True)]
+
+    def follower(self) -> psutil.Process:
+        """The process that talks with PostgreSQL in its own behalf: the first that the supervisor started."""
+        started = [child for child in psutil.Process(self.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+        return min(started, key=lambda child: child.pid)
+
+    def pause(self) -> None:
+        for process in self.processes():
+            process.suspend()
+
+    def go_on(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in self.processes():
+                process.resume()
+
+    def kill_all(self) -> None:
+        """As if the machine had lost its power."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                os.kill(process.pid, signal.SIGKILL)
+        self.kill()
+
+
+class Team:
+    """The members, by name: a, b, c."""
+
+    def __init__(self, cluster: Cluster, members: list[Member]) -> None:
+        self.cluster = cluster
+        self.members = members
+
+    def __getitem__(self, place: int) -> Member:
+        return self.members[place]
+
+    def revoke(self, key_id: str, at: int = 0) -> dict[str, Any]:
+        """The receipt."""
+        reply = self[at].revoke(key_id)
+        assert reply.status_code == 200, reply.text
+        receipt: dict[str, Any] = reply.json()["receipt"]
+        return receipt
+
+
+@contextlib.contextmanager
+def team(
+    directory: Path,
+    cluster: Cluster,
+    *,
+    count: int = 3,
+    staleness_s: float = 1.0,
+    options: list[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    upstream: str | None = None,
+) -> Iterator[Team]:
+    """All of them started, and ready."""
+    with contextlib.ExitStack() as stack:
+        members: list[Member] = []
+        for name in ascii_lowercase[:count]:
+            relay = stack.enter_context(Relay(cluster.port))
+            member = Member(
+                directory / name,
+                name,
+                relay,
+                members[0].first if members else "",
+                staleness_s=staleness_s,
+                options=options or [],
+                environment=environment or {},
+                upstream=upstream,
+            )
+            members.append(member)
+            stack.callback(member.close)
+        members[0].start()
+        with ThreadPoolExecutor(count) as starting:
+            list(starting.map(Member.start, members[1:]))
+        for member in members:
+            member.wait_ready()
+        yield Team(cluster, members)
+
+
+def wait(until: Callable[[], bool], what: str, within_s: float = WAIT_S) -> float:
+    """Seconds until it is so."""
+    began = time.monotonic()
+    while not until():
+        assert time.monotonic() - began < within_s, f"{what}: not within {within_s} s"
+        time.sleep(0.005)
+    return time.monotonic() - began
