@@ -87,7 +87,7 @@ def copy_database(source: Path, target: Path) -> None:
     application, scripts = _APPLICATIONS[target.name]
     with (
         opening(source),
-        closing(sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True)) as reading,
+        closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True)) as reading,
         closing(sqlite3.connect(target)) as writing,
     ):
         migrate.check_ours(reading, source, len(migrate.steps(scripts)), application)
