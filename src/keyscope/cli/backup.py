@@ -143,5 +143,5 @@ def _list(later: list[Later], held: list[tuple[Key, Taken]]) -> None:
 
 def _path(database: str) -> Path:
     if not database.startswith(SQLITE):
-        raise unusable("This is for a sqlite:///FILE. For PostgreSQL see docs/operations.md.")
+        raise unusable("This is for a sqlite:///FILE. For PostgreSQL see docs/postgres.md.")
     return sqlite_path(database)
