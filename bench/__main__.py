@@ -28,6 +28,7 @@ from bench import (
     libraries,
     life,
     middleware,
+    nodes,
     proxies,
     scale,
     standards,
@@ -51,6 +52,7 @@ PARTS: tuple[ModuleType, ...] = (
     standards,
     start,
     scale,
+    nodes,
 )
 _PROGRAMS = {
     "nginx": "-v",

@@ -11,11 +11,14 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
 
+import psutil  # type: ignore[import-untyped]
 import psycopg
+from tests.live import Live
 from tests.nodes.cluster import Cluster, running
 from tests.nodes.faults import FAULTS, befall
 from tests.nodes.operations import Operations
@@ -23,7 +26,9 @@ from tests.nodes.team import Team, team
 from tests.nodes.traffic import minted, traffic
 
 from bench import keys
-from bench.measure import percentile
+from bench.load import KEYS_IN_TURN, require_wrk, wrk
+from bench.measure import interleaved, percentile, ratios
+from bench.processes import SERVER_CORE
 from bench.report import Row, at_least, at_most, known
 from keyscope.store import rows as stored
 from keyscope.store.postgres.address import parse
@@ -48,6 +53,7 @@ def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as name, running(fsync="on") as cluster:
         with team(Path(name) / "nodes", cluster) as three:
             found = [*_receipts(three, 200 if quick else 5000), *_faults(three)]
+        found += _verifying(Path(name), *((2, 1) if quick else (7, 3)))
         return [*found, *_followed(Path(name), cluster, 100_000 if quick else 1_000_000, 500 if quick else 3000)]
 
 
@@ -63,6 +69,31 @@ def _receipts(three: Team, count: int) -> list[Row]:
         Row("receipt of three nodes under that load, p50", median(took_ms), "ms", known()),
         Row("receipt of three nodes under that load, p99", percentile(took_ms, 0.99), "ms", at_most(50)),
     ]
+
+
+def _verifying(folder: Path, rounds: int, seconds: int) -> list[Row]:
+    """Forward-auth over HTTP by one node, beside one server on SQLite; each on one core, wrk on the other."""
+    require_wrk()
+    (folder / "alone").mkdir()
+    with running() as cluster, team(folder / "one", cluster, count=1) as one, Live(folder / "alone") as alone:
+        servers: dict[str, Live] = {"node": one[0], "alone": alone}
+        for name, server in servers.items():
+            secrets = [server.mint("devboxes:read")["key_secret"] for _ in range(KEYS_IN_TURN)]
+            (folder / f"{name}.keys").write_text("".join(f"{secret}\n" for secret in secrets))
+            for process in (found := psutil.Process(server.pid), *found.children(recursive=True)):
+                process.cpu_affinity([SERVER_CORE])
+        measures = {name: partial(_per_s, server, folder / f"{name}.keys", seconds) for name, server in servers.items()}
+        per_s = interleaved(measures, rounds)
+    return [
+        Row("forward-auth at a node", median(per_s["node"]), "/s", known()),
+        Row("the same on one machine, with SQLite", median(per_s["alone"]), "/s", known()),
+        Row("a node beside one machine", ratios(per_s, "node", "alone"), "times", at_least(0.95)),
+    ]
+
+
+def _per_s(server: Live, keys_in: Path, seconds: int) -> float:
+    headers = ("X-Original-URI: /v1/devboxes/dbx_1", "X-Original-Method: GET")
+    return wrk(server.url, "/keyscope/authorize/nginx", keys_in, headers=headers, seconds=seconds).per_s
 
 
 def _faults(three: Team) -> Iterator[Row]:
