@@ -89,6 +89,9 @@ RESTRICTED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "from-a-net": (_all("write"), {"cidrs": ["192.0.2.0/24", "2001:db8::/32"]}),
     "not-yet": (_all("write"), {"not_before_ms": 4_000_000_000_000}),
     "elsewhen": (_all("write"), {"window": _elsewhen()}),
+    "uses-1": (("devboxes:read",), {"uses": 1}),
+    "rate-1": (("devboxes:read",), {"rate": {"requests": 1, "per_ms": 3_600_000}}),
+    "parallel-1": (("devboxes:read",), {"parallel": 1}),
 }
 """Scopes and restrictions."""
 
@@ -224,6 +227,10 @@ class Cast:
         self._revoke(parent)
         return child
 
+    def _child_of_limited(self) -> Fixture:
+        parent = self._mint(("account:write", "devboxes:read"), restrictions={"uses": 2})
+        return self._mint(("devboxes:read",), by=parent.secret)
+
     _SPECIAL = {  # noqa: RUF012  (a table of methods, never changed)
         "full": lambda self: Fixture(self._world.live.first, account=self._world.account),
         "full-other-account": lambda self: self._world.other,
@@ -234,6 +241,7 @@ class Cast:
         "below-box-a": lambda self: self._mint(("devboxes:write",), by=self["box-a"].secret),
         "derived-of-box-a": lambda self: Fixture(attenuate(self["box-a"].secret, label="derived")),
         "rotated-old": _rotated_old,
+        "child-of-uses-2": _child_of_limited,
         "child-of-revoked-parent": _child_of_revoked_parent,
         "never-issued": lambda self: Fixture(format_token(Kind.RESTRICTED, os.urandom(32)).reveal()),
         "malformed": lambda self: Fixture("rk_notakey"),

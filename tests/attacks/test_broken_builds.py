@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.broken import api, door, held, judgement, restrictions  # noqa: F401  (each registers its builds)
+from tests.attacks.broken import (  # noqa: F401  (each registers its builds)
+    api,
+    door,
+    held,
+    judgement,
+    restrictions,
+    spending,
+)
 from tests.attacks.broken.build import BUILDS, Build
 from tests.attacks.differences import DIFFERENCES
 from tests.attacks.rows import BY_ID, PROXY, rows_for

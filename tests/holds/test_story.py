@@ -43,6 +43,21 @@ def test_an_approved_call_is_sent_once_and_its_answer_is_kept_for_the_caller(liv
     assert sent.header("x-keyscope-key-id") == key["id"]
 
 
+def test_who_asks_is_told_that_the_call_would_be_held(live: Live) -> None:
+    key = holding(live)
+    asked = {"method": "POST", "path": SHUTDOWN}
+    told = live.call("GET", "/keyscope/can", key["key_secret"], params=asked).json()
+    assert (told["allowed"], "held until somebody approves it" in told["message"]) == (True, True)
+
+
+def test_a_held_call_is_counted_when_it_is_sent_and_its_place_is_free_again(live: Live) -> None:
+    key = live.mint("devboxes:write", restrictions={"hold": ASK, "uses": 2, "parallel": 1})
+    for name in ("dbx_1", "dbx_2", "dbx_3"):
+        view = held(live.call("POST", f"/v1/devboxes/{name}/shutdown", key["key_secret"]))
+        decide(live, view["id"], "approve")
+        assert ended(live, view["id"])["status"] == ("denied" if name == "dbx_3" else "done")
+
+
 def test_a_refused_call_never_reaches_the_api(live: Live, upstream: Recorder) -> None:
     key = holding(live)
     view = held(live.call("POST", SHUTDOWN, key["key_secret"]))

@@ -22,6 +22,7 @@ from keyscope.store.old import later_than
 from keyscope.store.restore import unpacked
 from tests.cli.run import keyscope
 from tests.live import Live, wire_scopes
+from tests.recorder import Recorder
 from tests.test_no_secret_leaks import holds_a_key
 
 SOONER_MS = 4_000_000_000_000
@@ -244,6 +245,30 @@ def test_a_backup_under_load_is_whole_and_has_all_that_was_answered_before_it(
         with closing(sqlite3.connect(target)) as connection:
             held = {key_id for (key_id,) in connection.execute("SELECT id FROM keys")}
         assert set(before) <= held
+
+
+def spent(live: Live, key: dict[str, Any]) -> list[int]:
+    return [live.call("GET", "/v1/devboxes", key["key_secret"]).status_code for _ in range(3)]
+
+
+def test_uses_that_were_spent_after_the_backup_do_not_come_back(
+    upstream: Recorder, new_directory: Callable[[], Path], place: Path
+) -> None:
+    with Live(new_directory(), upstream=upstream.url) as live:
+        key = live.mint("devboxes:read", restrictions={"uses": 2})
+        words = ("--database", url(live.database))
+        made("backup", live.directory / "backup", *words)
+        assert spent(live, key) == [200, 200, 403]
+    export = live.directory / "export.jsonl"
+    export.write_text(keyscope("audit", "export", *words).stdout)
+    restoring = ("restore", live.directory / "backup", "--yes", "--database")
+    made(*restoring, url(place), "--old", live.database)
+    with Live(place.parent, upstream=upstream.url, options=["--database", url(place)]) as again:
+        assert spent(again, key) == [403, 403, 403]
+    other = new_directory() / "keyscope.db"
+    assert "suspended" in made(*restoring, url(other), "--old", export)
+    with Live(other.parent, upstream=upstream.url) as again:
+        assert spent(again, key) == [401, 401, 401]
 
 
 def test_a_first_key_that_was_made_beforehand_is_the_first_key(new_directory: Callable[[], Path]) -> None:

@@ -39,6 +39,7 @@ _APPLIED = {"name", "scopes", "expires_at_ms", "observe_until_ms", "restrictions
 """The members of an update that are understood here."""
 _NOTED = {"reason", "narrowed", "reverted"}
 _ROTATED = "its secret was rotated after the backup, so that its holder has one that this database does not know"
+_SPENT = "it has a number of uses, and how many were spent after the backup is not known"
 _UNKNOWN = "it was changed after the backup in a way that cannot be done again"
 
 
@@ -88,6 +89,15 @@ def taken_away(later: Iterable[Later]) -> list[Taken]:
     for change in later:
         if change.key_id is not None and change.kind not in _TAKES_NOTHING:
             found[change.key_id] = _with(found.get(change.key_id, Taken(change.key_id)), change)
+    return list(found.values())
+
+
+def with_uncounted(reader: Reader, taken: Iterable[Taken]) -> list[Taken]:
+    """The same, and each key with a number of uses to be suspended: what it has spent since is not known."""
+    found = {one.key_id: one for one in taken}
+    for line in reader.lineages():
+        if line.key.restrictions is not None and line.key.restrictions.uses is not None:
+            found[line.key.id] = replace(found.get(line.key.id, Taken(line.key.id)), stop=_SPENT)
     return list(found.values())
 
 

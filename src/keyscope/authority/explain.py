@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from keyscope.model.decision import Allow, Decision, Deny
+from keyscope.model.held import terms_of
 from keyscope.model.key import Key, Lineage
 from keyscope.model.objection import Objection, Reason
 from keyscope.model.scope import Grant, Level, Scope
@@ -51,7 +52,7 @@ def explain(decision: Decision, method: str, path: str) -> Explanation:
 
 def _message(decision: Decision, call: str) -> str:
     if isinstance(decision, Allow):
-        return f"The key may call {call}{_while_observed(decision.observed)}."
+        return f"The key may call {call}{_while_observed(decision.observed)}{_held(decision)}."
     if decision.is_dead:
         return "The key is not valid: it is malformed, unknown, expired, suspended or revoked."
     if Reason.NOT_IN_POLICY in decision.reasons:
@@ -71,6 +72,13 @@ def _while_observed(would_be: Deny | None) -> str:
     if would_be is None:
         return ""
     return f" while it is observed: it lacks {', '.join(map(str, would_be.missing))}, which is recorded"
+
+
+def _held(allow: Allow) -> str:
+    terms = terms_of(allow.lineage, allow.access.route) if allow.lineage.bounds else None
+    if terms is None:
+        return ""
+    return "; it is held for a while before it is sent" if terms.is_delay else "; it is held until somebody approves it"
 
 
 def _next(denied: Deny) -> tuple[str, ...]:

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import click
 
-from keyscope.authority.again import Later, Taken, last_change, still_held, take_away_again, taken_away, told_of
+from keyscope.authority.again import (
+    Later,
+    Taken,
+    last_change,
+    still_held,
+    take_away_again,
+    taken_away,
+    told_of,
+    with_uncounted,
+)
 from keyscope.authority.holds import end_unsettled
 from keyscope.authority.ports import Store
 from keyscope.cli.options import option
@@ -50,9 +59,12 @@ def backup(file: Path, database: str, keys: Path | None) -> None:
 @database_option
 @option("--keys", type=click.Path(path_type=Path), help="What --keys of the backup wrote.")
 @option("--old", type=click.Path(path_type=Path), help=_OLD)
+@option("--counters", help="As of serve, if uses are counted elsewhere than beside the database.")
 @option("--revive", is_flag=True, help="What was revoked, suspended or narrowed after the backup may live again.")
 @option("--yes", is_flag=True, help=_YES)
-def restore(file: Path, database: str, keys: Path | None, old: Path | None, revive: bool, yes: bool) -> None:
+def restore(
+    file: Path, database: str, keys: Path | None, old: Path | None, counters: str | None, revive: bool, yes: bool
+) -> None:
     """Put a backup in the place of a database that is gone. Nothing is overwritten.
 
     Keys that were revoked, suspended or narrowed after the backup would be as they were before. --old names a record
@@ -68,7 +80,8 @@ def restore(file: Path, database: str, keys: Path | None, old: Path | None, revi
             f"The backup was made at {moment(found.manifest.made_at_ms)} and ends with change {found.manifest.events}."
         )
         if old is not None:
-            _take_away(found.store, old, revive=revive, yes=yes)
+            is_counted = bool(counters) or found.take_counters_of(old)
+            _take_away(found.store, old, is_counted=is_counted, revive=revive, yes=yes)
         _end_held_calls(found.store)
         found.put_in_place(path)
     note(f"{database} is restored. Start the server.")
@@ -87,7 +100,7 @@ def reapply(old: Path, database: str, yes: bool) -> None:
     starts: from its first change on, the restored database goes its own way, and no record fits it any more.
     """
     with closing(open_store(database)) as store:
-        _take_away(store, old, revive=False, yes=yes)
+        _take_away(store, old, is_counted=True, revive=False, yes=yes)
         _end_held_calls(store)
 
 
@@ -99,11 +112,13 @@ def _end_held_calls(store: Store) -> None:
         note(f"{ended} held calls that waited at the time of the backup are not sent: {why}.")
 
 
-def _take_away(store: Store, old: Path, *, revive: bool, yes: bool) -> None:
+def _take_away(store: Store, old: Path, *, is_counted: bool, revive: bool, yes: bool) -> None:
     """List what was taken away since, and take it away again. Ends the program if nobody wants that."""
     now_ms = SystemClock().now_ms()
     later = later_than(old, store.read(last_change))
     taken = taken_away(later)
+    if not is_counted:
+        taken = store.read(lambda reader: with_uncounted(reader, taken))
     held = store.read(lambda reader: still_held(reader, taken, now_ms))
     _list(later, held)
     if not held or revive:
@@ -128,5 +143,5 @@ def _list(later: list[Later], held: list[tuple[Key, Taken]]) -> None:
 
 def _path(database: str) -> Path:
     if not database.startswith(SQLITE):
-        raise unusable("This is for a sqlite:///FILE. For PostgreSQL see docs/operations.md.")
+        raise unusable("This is for a sqlite:///FILE. For PostgreSQL see docs/postgres.md.")
     return sqlite_path(database)

@@ -10,7 +10,7 @@ from keyscope.system import SystemEntropy
 
 @click.group()
 def db() -> None:
-    """Look after the database: its first key, backup, restore."""
+    """Look after the database: its first key, backup, restore, check, copy."""
 
 
 @db.command("first-key")

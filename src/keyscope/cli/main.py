@@ -27,6 +27,7 @@ from keyscope.cli.mcp import mcp
 from keyscope.cli.output import print_error
 from keyscope.cli.plan import plan
 from keyscope.cli.policy import policy
+from keyscope.cli.record import check, copy, upgrade
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
@@ -62,7 +63,7 @@ policy.add_command(draft_mcp)
 keys.add_command(usage)
 for command in (verify, checkpoint, export_trail):
     audit.add_command(command)
-for command in (backup, restore, reapply):
+for command in (backup, restore, reapply, upgrade, check, copy):
     db.add_command(command)
 for command in (blast, observe, suggest, narrow, revert):
     keys.add_command(command)

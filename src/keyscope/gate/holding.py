@@ -183,10 +183,10 @@ class HoldRunner:
             return End(HeldState.UNKNOWN, "it broke off while it was being sent")
 
     async def _judge_and_send(self, held: Held) -> End:
-        request = await asyncio.to_thread(self._holds.request, held)
         path, _, query = held.target.partition("?")
-        call = Call(method=held.method, path=path, query=query.encode(), headers=request.headers, peer=request.peer)
         try:
+            request = await asyncio.to_thread(self._holds.request, held)
+            call = Call(method=held.method, path=path, query=query.encode(), headers=request.headers, peer=request.peer)
             admitted = self._admit(held, call, request.body)
         except KeyscopeError as error:
             return End(HeldState.FAILED, error.message)

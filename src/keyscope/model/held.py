@@ -30,7 +30,7 @@ class HeldState(StrEnum):
     DENIED = "denied"
     """When it was to be sent, the key could no longer make the call."""
     FAILED = "failed"
-    """It was not sent, because the API could not be reached."""
+    """It was not sent, because the API, or what judges it, could not be reached."""
     UNKNOWN = "unknown"
     """It was being sent when something broke: the API may or may not have done it."""
 

@@ -53,7 +53,7 @@ def back_up(database: Path, target: Path, keys: Path | None, now_ms: int) -> Man
         _copy(beside(database, CHECKPOINT), folder / CHECKPOINT)
         for name in (TRAIL, WEBHOOKS, DATABASE, COUNTERS):
             if beside(database, name).exists():
-                _copy_database(beside(database, name), folder / name)
+                copy_database(beside(database, name), folder / name)
         made = _manifest(folder, now_ms)
         pack(folder, made, target)
     if keys is not None:
@@ -79,7 +79,8 @@ def beside(database: Path, name: str) -> Path:
     return database.with_name(database.name + name.removeprefix(DATABASE))
 
 
-def _copy_database(source: Path, target: Path) -> None:
+def copy_database(source: Path, target: Path) -> None:
+    """Copy one of the databases, while it is in use or not, to a new file with the name that it has in a backup."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     application, scripts = _APPLICATIONS[target.name]
     with (

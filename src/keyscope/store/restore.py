@@ -13,8 +13,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from keyscope.authority.ports import Reader, StoredEvent
-from keyscope.store.archive import DATABASE, TRAIL, Manifest, folder_beside, unpack, unpack_keys
-from keyscope.store.backup import beside, check_whole
+from keyscope.store.archive import COUNTERS, DATABASE, TRAIL, Manifest, folder_beside, unpack, unpack_keys
+from keyscope.store.backup import beside, check_whole, copy_database
 from keyscope.store.marker import sync_directory
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.trail_chain import last_event
@@ -35,6 +35,15 @@ class Unpacked(Struct, frozen=True):
     manifest: Manifest
     folder: Path
     store: SqliteStore
+
+    def take_counters_of(self, old: Path) -> bool:
+        """Count on from what the replaced database had counted, which is never less. False if that is not known."""
+        counters = beside(old, COUNTERS)
+        if not counters.exists():
+            return False
+        (self.folder / COUNTERS).unlink(missing_ok=True)
+        copy_database(counters, self.folder / COUNTERS)
+        return True
 
     def put_in_place(self, database: Path) -> None:
         """Close the store, and move everything to where the database is to be. Raises ConfigurationError."""

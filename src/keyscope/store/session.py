@@ -58,6 +58,10 @@ class SqlReader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def walk(self, statement: str) -> Iterator[rows.Row]:
+        """The rows of a long answer, one by one."""
+        return iter(self._connection.execute(statement))
+
     def accounts(self) -> list[Account]:
         found = self._connection.execute("SELECT id, name, created_at_ms FROM accounts ORDER BY created_at_ms, id")
         return [rows.account_of(row) for row in found]
@@ -90,7 +94,7 @@ class SqlReader:
 
     def lineages(self) -> Iterator[Lineage]:
         parents: dict[str, Lineage] = {}
-        for (record,) in self._connection.execute("SELECT record FROM records"):
+        for (record,) in self.walk("SELECT record FROM records"):
             yield self._with_ancestors(rows.key_or_stopped(record), parents)
 
     def _with_ancestors(self, key: Key, parents: dict[str, Lineage]) -> Lineage:
@@ -108,7 +112,7 @@ class SqlReader:
         return rows.key_or_stopped(row[0]) if row is not None else None
 
     def former_digests(self) -> Iterator[bytes]:
-        return (digest for (digest,) in self._connection.execute("SELECT digest FROM former_secrets"))
+        return (digest for (digest,) in self.walk("SELECT digest FROM former_secrets"))
 
     def digests_below(self, key_id: str, limit: int) -> list[bytes]:
         found = self._connection.execute(sql.DIGESTS_BELOW, (key_id, key_id, limit))

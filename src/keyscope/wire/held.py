@@ -15,7 +15,7 @@ _WORDS = {
     HeldState.CANCELLED: "The call was cancelled, and was not sent.",
     HeldState.EXPIRED: "Nobody approved the call in time, so it was not sent.",
     HeldState.DENIED: "When the call was to be sent, the key could not make it any longer, so it was not sent.",
-    HeldState.FAILED: "The API could not be reached, so the call was not sent.",
+    HeldState.FAILED: "The API, or what else the call needs, could not be reached, so it was not sent.",
     HeldState.UNKNOWN: "Something broke while the call was being sent: the API may or may not have done it.",
 }
 _DELAYED = "The call is held for a while, and then sent, unless somebody refuses it."

@@ -37,6 +37,7 @@ class Spoken:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.wrote = False
+        self._walks = 0
 
     def execute(self, statement: str, parameters: Any = (), /) -> Answer:
         self.wrote = self.wrote or statement.startswith(("INSERT", "UPDATE", "DELETE"))
@@ -50,10 +51,12 @@ class Spoken:
 
     def walk(self, statement: str) -> Iterator[Any]:
         """The rows of a long answer, some at a time."""
-        self._link.execute(f"DECLARE walked NO SCROLL CURSOR FOR {statement}")
-        while found := self._link.execute(f"FETCH {_AT_ONCE} FROM walked").fetchall():
+        self._walks += 1
+        name = f"walk_{self._walks}"
+        self._link.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {statement}", prepare=False)
+        while found := self._link.execute(f"FETCH {_AT_ONCE} FROM {name}", prepare=False).fetchall():
             yield from found
-        self._link.execute("CLOSE walked")
+        self._link.execute(f"CLOSE {name}", prepare=False)
 
 
 class PostgresReader(SqlReader):
@@ -85,13 +88,8 @@ class PostgresReader(SqlReader):
         """Something that differs after every commit."""
         return self._one(pg.STAMP)
 
-    def lineages(self) -> Iterator[Lineage]:
-        parents: dict[str, Lineage] = {}
-        for (record,) in self._connection.walk("SELECT record FROM records"):
-            yield self._with_ancestors(rows.key_or_stopped(record), parents)
-
-    def former_digests(self) -> Iterator[bytes]:
-        return (digest for (digest,) in self._connection.walk("SELECT digest FROM former_secrets"))
+    def walk(self, statement: str) -> Iterator[rows.Row]:
+        return self._connection.walk(statement)
 
 
 def line_of(records: Iterable[Any]) -> Lineage | None:
