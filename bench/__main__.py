@@ -28,6 +28,7 @@ from bench import (
     libraries,
     life,
     middleware,
+    nodes,
     proxies,
     record,
     replies,
@@ -55,6 +56,7 @@ PARTS: tuple[ModuleType, ...] = (
     standards,
     start,
     scale,
+    nodes,
 )
 _PROGRAMS = {
     "nginx": "-v",

@@ -39,7 +39,7 @@ class Unpacked(Struct, frozen=True):
 
     def take_counters_of(self, old: Path) -> bool:
         """Count on from what the replaced database had counted, which is never less. False if that is not known."""
-        counters = beside(old, COUNTERS)
+        counters = beside(old.resolve(), COUNTERS)
         if not counters.exists():
             return False
         (self.folder / COUNTERS).unlink(missing_ok=True)
