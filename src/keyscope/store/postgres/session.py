@@ -116,6 +116,11 @@ class PostgresWriter(PostgresReader, SqlWriter):
     def change(self) -> int:
         return self._last_change + bool(self._touched)
 
+    def epoch(self) -> str:
+        """Which life of which database this is."""
+        row = self._one(pg.PLACE)
+        return str(row[0]) if row is not None else ""
+
     def key(self, key_id: str) -> Key | None:
         # Nobody else writes now, so what was read once in this transaction stays true.
         if key_id not in self._keys:
