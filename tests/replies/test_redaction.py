@@ -80,11 +80,13 @@ def test_no_reply_of_any_shape_carries_a_marked_member_past(name: str, data: st.
     assert json.loads(passed) == value
 
 
-def slowly(body: bytes, size: int, kind: str = "application/json", more: str = "") -> Stream:
+def slowly(body: bytes, size: int, kind: str = "application/json") -> Stream:
     """An upstream that sends its answer in chunks of this size."""
 
     async def stream(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{more}transfer-encoding: chunked\r\n\r\n".encode())
+        writer.write(
+            f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+        )
         for at in range(0, len(body), size):
             part = body[at : at + size]
             writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
