@@ -30,6 +30,8 @@ REPLY = (
 )
 """With a row for rows.reply_of."""
 
+DROP_REPLIES = "DELETE FROM replies WHERE created_at_ms < ?"
+
 ADD_KEY = "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 REPLACE_KEY = (
     "UPDATE keys SET (id, digest, account_id, kind, parent_id, name, scopes, created_at_ms,"

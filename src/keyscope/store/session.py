@@ -317,7 +317,7 @@ class SqlWriter(SqlReader):
         self._connection.execute("INSERT INTO replies VALUES (?, ?, ?, ?, ?)", rows.reply_row(reply))
 
     def drop_replies(self, before_ms: int) -> None:
-        self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
+        self._connection.execute(sql.DROP_REPLIES, (before_ms,))
 
     def put_held(self, held: Held) -> None:
         if self.key(held.key_id) is None:

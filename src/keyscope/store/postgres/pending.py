@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from keyscope.authority.ports import StoredReply
 from keyscope.model.event import Event
 from keyscope.model.key import Key
+from keyscope.store import query as sql
 from keyscope.store import rows
 
 
@@ -35,7 +36,10 @@ REPLIES = Insert("replies", (_TEXT, _TEXT, _BYTEA, _BYTEA, _BIGINT))
 TOTALS = Insert("key_totals", (_TEXT, _TEXT, "INTEGER"))
 _ADDED = " ON CONFLICT (account_id, kind) DO UPDATE SET total = key_totals.total + excluded.total"
 
-Statement = tuple[str, tuple[list[Any], ...]]
+DROPPED = Insert("", (_BIGINT,))
+"""Not an insertion: replies from before this time are to be gone before new ones come."""
+
+Statement = tuple[str, tuple[Any, ...]]
 
 
 class Pending:
@@ -57,6 +61,9 @@ class Pending:
     def add_reply(self, reply: StoredReply) -> None:
         self._made.append((REPLIES, rows.reply_row(reply)))
 
+    def drop_replies(self, before_ms: int) -> None:
+        self._made.append((DROPPED, (before_ms,)))
+
     def cut(self, length: int) -> None:
         """Forget what came after the first ones."""
         del self._made[length:]
@@ -67,7 +74,10 @@ class Pending:
         by_table: dict[Insert, list[rows.Row]] = {}
         for insert, row in taken:
             by_table.setdefault(insert, []).append(row)
-        made = [(insert.statement, _columns(found)) for insert, found in by_table.items()]
+        made: list[Statement] = []
+        if dropped := by_table.pop(DROPPED, None):
+            made.append((sql.DROP_REPLIES, max(dropped)))
+        made += [(insert.statement, _columns(found)) for insert, found in by_table.items()]
         if KEYS in by_table:
             made.append(_totals(by_table[KEYS]))
         return made

@@ -34,6 +34,7 @@ class PostgresWriter(PostgresReader, SqlWriter):
     """
 
     _connection: Gathered
+    _dropped_ms: int
 
     def __init__(self, connection: Gathered, last: Numbers) -> None:
         super().__init__(connection)
@@ -74,7 +75,8 @@ class PostgresWriter(PostgresReader, SqlWriter):
         if name not in self._replies:
             row = self._connection.ask(sql.REPLY, *name)
             self._replies[name] = rows.reply_of(row) if row is not None else None
-        return self._replies[name]
+        found = self._replies[name]
+        return found if found is not None and found.created_at_ms >= self._dropped_ms else None
 
     def last_number(self) -> int:
         return self.last_event
@@ -119,8 +121,8 @@ class PostgresWriter(PostgresReader, SqlWriter):
         self._replies[reply.caller_id, reply.request_id] = reply
 
     def drop_replies(self, before_ms: int) -> None:
-        super().drop_replies(before_ms)
-        self._replies.clear()
+        self._connection.pending.drop_replies(before_ms)
+        self._dropped_ms = max(self._dropped_ms, before_ms)
 
     def begin(self) -> None:
         """A piece of work begins."""
@@ -166,3 +168,4 @@ class PostgresWriter(PostgresReader, SqlWriter):
         self._digests: set[bytes] = set()
         self._rules: dict[str, bytes] = {}
         self._replies: dict[tuple[str, str], StoredReply | None] = {}
+        self._dropped_ms = 0
