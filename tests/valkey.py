@@ -23,7 +23,7 @@ class Valkey:
         self.directory = directory
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.client = Redis.from_url(self.url)
+        self.client = Redis.from_url(self.url, password=options.get("requirepass"))
         self._options = {**KEEPS, **options}
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 RESULTS = sorted((Path(__file__).parents[1] / "results").rglob("results.json"))
 NODES = "nodes"
+A_MILLION = 1_000_000
 
 HELD = "tests/operate/test_scale.py"
 """The test that measures a figure anew, in every run of the suite."""
@@ -46,16 +47,14 @@ def figures() -> dict[str, Figure]:
             "haproxy",
             "100,000 keys, 64 in play on one path: requests per second",
         ),
-        "applied_p50": of_nodes("commit to applied at a node, p50", 3, "ms", "commit to applied at a node, p50"),
-        "applied_p99": of_nodes("commit to applied at a node, p99", 10, "ms", "commit to applied at a node, p99"),
-        "three_p50": of_nodes(
-            "receipt over three nodes of one machine, p50", 10, "ms", "receipt over three nodes, p50"
+        "applied_p50": of_nodes("commit to applied at a node, p50", 3, "ms", "commit until the replica has it, p50"),
+        "applied_p99": of_nodes("commit to applied at a node, p99", 10, "ms", "commit until the replica has it, p99"),
+        "three_p50": of_nodes("receipt of three nodes, p50", 10, "ms", "receipt of three nodes under that load, p50"),
+        "three_p99": of_nodes("receipt of three nodes, p99", 50, "ms", "receipt of three nodes under that load, p99"),
+        "snapshot": _snapshot(),
+        "applied_rate": of_nodes(
+            "changes that a node applies", 2_000, "/s", "changes that a replica takes up while they are made"
         ),
-        "three_p99": of_nodes(
-            "receipt over three nodes of one machine, p99", 50, "ms", "receipt over three nodes, p99"
-        ),
-        "snapshot": of_nodes("keys a second from the record into a new copy", 50_000, "/s", "snapshot, keys a second"),
-        "applied_rate": of_nodes("changes a second that a node applies", 2_000, "/s", "feed, changes a second"),
     }
 
 
@@ -70,6 +69,12 @@ def of_nodes(name: str, target: float, unit: str, what: str) -> Figure:
     if (NODES, what) in _rows():
         return measured(name, NODES, what)
     return Figure(name, target, unit, "target, not measured yet")
+
+
+def _snapshot() -> Figure:
+    """Keys a second, of the time that a million take; the target is 20 s."""
+    whole = of_nodes("keys from the record into a new copy", 20, "s", f"snapshot of {A_MILLION:,} keys to a new node")
+    return whole._replace(value=A_MILLION / whole.value, unit="/s")
 
 
 def _per_stream() -> Figure:

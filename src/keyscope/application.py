@@ -37,6 +37,7 @@ from keyscope.gate.faults import refused, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.holding import Holding, HoldRunner
 from keyscope.gate.proxy import Proxy
+from keyscope.gate.replies.own import OwnThings
 from keyscope.gate.runs import RunWatch
 from keyscope.gate.shared import SharedCounts
 from keyscope.gate.sight import Sight
@@ -50,6 +51,7 @@ from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
 from keyscope.store.replica.lease import Lease
+from keyscope.store.things import things_for
 from keyscope.webhooks.delivering import Deliverer
 from keyscope.webhooks.delivering import Limits as DeliveryLimits
 from keyscope.webhooks.making import Making
@@ -98,7 +100,17 @@ class Application:
         proxies = settings.trusted_proxies
         self._proxies = Proxies(proxies) if proxies is not None else None
         knows = proxies is not None
-        sight = Sight(body=BodySeen.LATER, counts=True, sees_end=True, holds=True, knows_peer=knows)
+        self.things = things_for(settings.database)
+        owners = self.things.owners if self.things is not None else None
+        sight = Sight(
+            body=BodySeen.LATER,
+            sees_reply=self.things is not None,
+            sees_end=True,
+            counts=True,
+            holds=True,
+            knows_peer=knows,
+            owners=owners,
+        )
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
         self.runs = Runs(store, clock, barred)
@@ -112,9 +124,10 @@ class Application:
             body_timeout_s=settings.body_timeout_s,
             sight=sight,
             runs=RunWatch(self.index, self.runs),
+            own=OwnThings(self.things, clock) if self.things is not None else None,
             holding=Holding(holds),
         )
-        opens = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=knows)
+        opens = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=knows, owners=owners)
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter, opens)
         self.held = HoldRunner(self.verifier, holds, sight, self._proxy.send_held)
         self.feed = Feed(store, self.index, clock)

@@ -42,6 +42,7 @@
     │   ├── NotHeard                a node has not heard from the database of all nodes for too long
     │   ├── AuditUnavailable        what was decided cannot be written down
     │   ├── CountersUnavailable     how often a key was used cannot be counted
+    │   ├── NotRecorded             what a key made cannot be written down as its own
     │   ├── Draining                this server is about to end: readiness alone says so
     │   ├── TooManyStreams          as many follow the changes as one process serves
     │   ├── TooManyReports          as many reports of leaks are read as one process takes at once
@@ -369,6 +370,16 @@ class CountersUnavailable(Unavailable):
 
     code = "counters_unavailable"
     message = "How often the key was used cannot be counted at the moment, so it is not let through. The log says why."
+
+
+class NotRecorded(Unavailable):
+    """A key that may touch only what it made has made something that could not be written down: it stays hidden."""
+
+    code = "not_recorded"
+    message = (
+        "What this call made could not be written down as the key's own, so the key cannot reach it. It may exist:"
+        " the holder of a standard key (ak_) can look for it. Do not repeat the call."
+    )
 
 
 class Draining(Unavailable):

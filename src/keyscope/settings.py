@@ -412,7 +412,7 @@ def parse_settings(given: Mapping[str, str | None], environment: Mapping[str, st
             text, source = _given_to(setting, given, environment)
             values[setting.name] = setting.parse(text)
         except ValueError as error:
-            is_shown = text and not setting.secret and source in (setting.option, setting.variable)
+            is_shown = text and "@" not in text and not setting.secret and source in (setting.option, setting.variable)
             faults.append(Fault(source, f"{f' {text!r}:' if is_shown else ''} {error}".strip()))
     faults += _misspelt(environment)
     faults += _together(values)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from playwright.sync_api import Browser
+
+from tests.console.browsing import LOOKS, visiting
 from tests.console.visiting import Guest, hidden
 from tests.holds.asking import ASK, SHUTDOWN, decide, ended, held, holding, look
 from tests.live import Live
+from tests.programs import requires_program
 from tests.recorder import Recorder
 
 
@@ -54,3 +59,17 @@ def test_other_keys_see_nothing_of_it(live: Live) -> None:
     assert view["id"] not in guest.get("/holds").text
     assert guest.get(f"/holds/{view['id']}").status_code == 404
     assert guest.send(f"/holds/{view['id']}/refuse", {"csrf": csrf(guest)}).status_code == 404
+
+
+@requires_program("chromium")
+@pytest.mark.parametrize("look", LOOKS)
+def test_its_pages_have_no_serious_fault_and_are_not_too_wide(browser: Browser, live: Live, look: str) -> None:
+    key = holding(live, name=f"held-{look}")
+    waiting = held(live.call("POST", f"{SHUTDOWN}?look={look}", key["key_secret"], content=b"x" * 500))
+    refused = held(live.call("POST", "/v1/devboxes/dbx_2/shutdown", key["key_secret"]))
+    decide(live, refused["id"], "refuse", reason="no")
+    with visiting(browser, live, look) as visit:
+        visit.sign_in()
+        for path in ("/holds", f"/holds/{waiting['id']}", f"/holds/{refused['id']}", ""):
+            visit.go(path)
+            assert visit.faults() + visit.too_wide() == [], path

@@ -54,23 +54,23 @@ def used(live: Live, key: dict[str, Any]) -> Used:
     return found
 
 
-def at_once(live: Live, *secrets: str, calls: int, path: str = LIST, method: str = "GET") -> Counter[int]:
-    """So many calls at the same time, each over a connection of its own, the secrets in turn. Counts by status; 0 is no
-    answer.
+def at_once(live: Live, *secrets: str, calls: int, urls: tuple[str, ...] = ()) -> Counter[int]:
+    """So many calls at the same time, each over a connection of its own, the secrets in turn, and the
+    servers if several are given. Counts by status; 0 is no answer.
     """
-    return asyncio.run(_at_once(live.url, secrets, calls, path, method))
+    return asyncio.run(_at_once(urls or (live.url,), secrets, calls))
 
 
-async def _at_once(url: str, secrets: tuple[str, ...], calls: int, path: str, method: str) -> Counter[int]:
+async def _at_once(urls: tuple[str, ...], secrets: tuple[str, ...], calls: int) -> Counter[int]:
     async def one(number: int) -> int:
         headers = {"authorization": f"Bearer {secrets[number % len(secrets)]}", "connection": "close"}
         try:
-            return (await client.request(method, path, headers=headers)).status_code
+            return (await client.get(urls[number % len(urls)] + LIST, headers=headers)).status_code
         except httpx.TransportError:
             return 0
 
     limits = httpx.Limits(max_connections=calls)
-    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=limits) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False, limits=limits) as client:
         return Counter(await asyncio.gather(*(one(number) for number in range(calls))))
 
 

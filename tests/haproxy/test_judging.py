@@ -160,6 +160,20 @@ def test_a_change_holds_for_the_next_request(engine: Live, inside: Inside, chang
     assert engine.call("POST", suspend, made["key_secret"]).status_code == (403 if change == "narrow" else 401)
 
 
+def test_a_key_with_restrictions_is_keyscopes_to_judge_from_the_change_on(engine: Live, inside: Inside) -> None:
+    made = engine.mint("devboxes:read")
+    key = made["key_secret"]
+    assert asked(inside, lambda: engine.call("GET", USAGE, key)) == (200, ALONE)
+    changed = engine.call(
+        "POST", f"/v1/restricted_keys/{made['id']}", json={"restrictions": {"deny": ["getDevboxResourceUsage"]}}
+    )
+    assert changed.status_code == 200
+    assert asked(inside, lambda: engine.call("GET", USAGE, key)) == (403, KEYSCOPE)
+    child = engine.mint("devboxes:read", restrictions={"instances": {"devboxes": ["dbx_1"]}})["key_secret"]
+    assert asked(inside, lambda: engine.call("GET", "/v1/devboxes/dbx_1/usage", child)) == (200, KEYSCOPE)
+    assert asked(inside, lambda: engine.call("GET", "/v1/devboxes/dbx_2/usage", child)) == (403, KEYSCOPE)
+
+
 def test_a_key_that_is_observed_is_keyscopes_to_judge(engine: Live, inside: Inside) -> None:
     made = engine.mint("devboxes:read")
     suspend = "/v1/devboxes/dbx_1/suspend"

@@ -62,8 +62,9 @@ def _guarded() -> Any:
     exempt = ["/healthz"]
     if "GUARD_URL" in os.environ:
         verifier = AsyncVerifier(os.environ["GUARD_URL"], os.environ["GUARD_KEY"], max_age_s=3600, timeout_s=2)
-        return KeyscopeMiddleware(bare, verifier=verifier, exempt=exempt)
-    return KeyscopeMiddleware(bare, database=os.environ["GUARD_DATABASE"], policy="runloop", exempt=exempt)
+        return KeyscopeMiddleware(bare, verifier=verifier, exempt=exempt, trusted_proxies=())
+    database = os.environ["GUARD_DATABASE"]
+    return KeyscopeMiddleware(bare, database=database, policy="runloop", exempt=exempt, trusted_proxies=())
 
 
 app = _guarded() if {"GUARD_URL", "GUARD_DATABASE"} & set(os.environ) else bare

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keyscope.model.scope import Scope
+from tests.attacks.fixtures import NINE
 from tests.inprocess.serving import Served, guard_environment
 from tests.live import Live
 from tests.matrix.cases import Case, body_cases, static_cases, tied_cases
@@ -33,10 +35,14 @@ class Doors:
             self._secrets[scopes] = self._live.mint(*scopes)["key_secret"]
         return self._secrets[scopes]
 
+    def restricted_key(self, restrictions: dict[str, Any]) -> str:
+        secret: str = self._live.mint(*(f"{name}:write" for name in NINE), restrictions=restrictions)["key_secret"]
+        return secret
+
 
 @pytest.fixture(scope="module")
 def doors(new_directory: Callable[[], Path], upstream: Recorder) -> Iterator[Doors]:
-    with Live(new_directory(), upstream=upstream.url) as live:
+    with Live(new_directory(), upstream=upstream.url, environment={"KEYSCOPE_TRUSTED_PROXIES": "none"}) as live:
         embedded, remote = (
             Served("uvicorn", live.directory, APP, guard_environment(live, source)) for source in ("embedded", "remote")
         )
@@ -66,6 +72,39 @@ def test_every_door_gives_the_same_verdict(case: Case, doors: Doors) -> None:
             assert (answer.status, answer.challenge) == (wanted.status, wanted.challenge), scopes
             if wanted.status != 200:
                 assert answer.json() == wanted.json()
+
+
+RESTRICTED: list[dict[str, Any]] = [
+    {"instances": {"devboxes": ["dbx_1"], "blueprints": ["bpt_1"]}},
+    {"own": ["devboxes"]},
+    {"deny": ["shutdownDevbox", "DELETE"]},
+    {"cidrs": ["127.0.0.0/8"]},
+    {"not_before_ms": 4_000_000_000_000},
+]
+CALLS = [
+    ("GET", "/v1/devboxes/dbx_1/usage", None),
+    ("GET", "/v1/devboxes/dbx_2/usage", None),
+    ("GET", "/v1/devboxes/metadata/keys", None),
+    ("POST", "/v1/devboxes/dbx_1/shutdown", "{}"),
+    ("POST", "/v1/snapshots/x/y", "{}"),
+    ("DELETE", "/v1/axons/axn_1", None),
+    ("POST", "/v1/devboxes", '{"blueprint_id":"bpt_2"}'),
+    ("POST", "/v1/blueprints/preview", '{"base_blueprint_id":"bpt_1"}'),
+    ("POST", "/v1/blueprints/preview", '{"base_blueprint_id":"bpt_2"}'),
+]
+
+
+@pytest.mark.parametrize("restrictions", RESTRICTED, ids=lambda one: next(iter(one)))
+def test_every_door_holds_restrictions_alike(restrictions: dict[str, Any], doors: Doors) -> None:
+    key = doors.restricted_key(restrictions)
+    for method, target, body in CALLS:
+        sent = body.encode() if body is not None else None
+        wanted = doors.gate.send(method, target, key, sent)
+        for door in doors.others:
+            answer = door.send(method, target, key, sent)
+            assert answer.status == wanted.status, (method, target)
+            if wanted.status != 200:
+                assert answer.json() == wanted.json(), (method, target)
 
 
 def test_the_sets_hold_both_verdicts() -> None:

@@ -36,10 +36,6 @@ class Dependency(Part):
     condition: Literal["service_started", "service_healthy", "service_completed_successfully"]
 
 
-class Deploy(Part):
-    replicas: int
-
-
 class Service(Part):
     image: Annotated[str, Meta(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+)?(:[A-Za-z0-9._-]+)?$")]
     build: Build | None = None
@@ -56,7 +52,6 @@ class Service(Part):
     restart: Literal["no", "always", "on-failure", "unless-stopped"] = "no"
     depends_on: dict[str, Dependency] = {}
     healthcheck: Health | None = None
-    deploy: Deploy | None = None
 
 
 class Secret(Part):
@@ -71,5 +66,6 @@ class Compose(Part):
 
 
 def read(file: Path) -> Compose:
-    """Raises ValidationError for what Compose would refuse, with the path in it."""
-    return convert(yaml.safe_load(file.read_text()), Compose)
+    """Raises ValidationError for what Compose would refuse, with the path in it. What begins with x- is for anchors."""
+    members = yaml.safe_load(file.read_text())
+    return convert({name: value for name, value in members.items() if not name.startswith("x-")}, Compose)

@@ -19,6 +19,9 @@ from tests.live import free_port, new_first_key
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UPSTREAM = "https://api.runloop.ai"
+COUNTERS = "redis://valkey:6379"
+A_DATABASE = "postgresql://keyscope@postgres/keyscope"
+"""What the file with the database's address holds, for who only reads the settings."""
 START_S = 30.0
 _FOLDERS = ("/var/lib/keyscope", "/run/secrets/keyscope", "/run/secrets", "/etc/keyscope", "%d")
 
@@ -42,26 +45,38 @@ class Start(Struct, frozen=True):
         known = {name for setting in SETTINGS for name in (setting.variable, setting.file_variable)}
         own = {name: value for name, value in self.environment.items() if name.startswith("KEYSCOPE_")}
         assert set(own) <= known, f"there are no such settings: {set(own) - known}"
-        return parse_settings(self.options, {name: value for name, value in own.items() if not name.endswith("_FILE")})
+        given = {name: value for name, value in own.items() if not name.endswith("_FILE")}
+        if self.is_of_nodes:
+            given["KEYSCOPE_DATABASE"] = A_DATABASE
+        return parse_settings(self.options, given)
 
-    def here(self, folder: Path, upstream: str, port: int) -> Start:
-        """The same in a folder of this machine, in front of an upstream of this machine."""
+    @property
+    def is_of_nodes(self) -> bool:
+        """Whether several of these share a PostgreSQL."""
+        return "KEYSCOPE_DATABASE_FILE" in self.environment
+
+    def here(self, folder: Path, upstream: str, counters: str, port: int) -> Start:
+        """The same in a folder of this machine, with an upstream and counters of this machine."""
 
         def local(text: str) -> str:
             for name in _FOLDERS:
                 text = text.replace(name, str(folder))
-            return text.replace(UPSTREAM, upstream).replace("0.0.0.0", "127.0.0.1")  # noqa: S104  (taken away)
+            text = text.replace(UPSTREAM, upstream).replace(COUNTERS, counters)
+            return text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  (taken away)
 
         own = {name: local(value) for name, value in self.environment.items() if name.startswith("KEYSCOPE_")}
+        if self.is_of_nodes:
+            own.pop("KEYSCOPE_DATABASE", None)  # of the image; the file of this one takes its place
         return Start(tuple(map(local, self.words)), {**own, "KEYSCOPE_PORT": str(port)})
 
 
-def starts(start: Start, folder: Path, upstream: str) -> None:
+def starts(start: Start, folder: Path, upstream: str, database: str = "", counters: str = "") -> None:
     """Run it until it says that it is ready, ask it, and end it. Fails if any of that does not work."""
     (folder / "upstream-key").write_text("upstream-secret\n")
+    (folder / "database-url").write_text(database + "\n")
     (folder / "first-key").write_text(new_first_key() + "\n")
     port = free_port()
-    here = start.here(folder, upstream, port)
+    here = start.here(folder, upstream, counters, port)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KEYSCOPE_")}
     with (folder / "output.log").open("wb") as log:
         process = subprocess.Popen(

@@ -31,9 +31,18 @@ class Selector(Part):
     match_labels: Labels
 
 
+class FieldRef(Part):
+    field_path: Literal["metadata.name"]
+
+
+class ValueFrom(Part):
+    field_ref: FieldRef
+
+
 class EnvVar(Part):
     name: str
-    value: str
+    value: str | None = None
+    value_from: ValueFrom | None = None
 
 
 class ContainerPort(Part):
@@ -147,30 +156,13 @@ class Claim(Part):
     spec: ClaimSpec
 
 
-class RollingUpdate(Part):
-    max_surge: int
-    max_unavailable: int
-
-
-class Strategy(Part):
-    type: Literal["RollingUpdate"]
-    rolling_update: RollingUpdate
-
-
-class WorkloadSpec(Part):
+class StatefulSpec(Part):
     replicas: Annotated[int, Meta(ge=1)]
     selector: Selector
     template: PodTemplate
-
-
-class StatefulSpec(WorkloadSpec):
     service_name: Name
     volume_claim_templates: list[Claim]
-
-
-class DeploymentSpec(WorkloadSpec):
-    strategy: Strategy
-    min_ready_seconds: int
+    pod_management_policy: Literal["OrderedReady", "Parallel"] = "OrderedReady"
 
 
 class ServicePort(Part):
@@ -223,12 +215,6 @@ class StatefulSet(Part, tag_field="kind", tag="StatefulSet"):
     spec: StatefulSpec
 
 
-class Deployment(Part, tag_field="kind", tag="Deployment"):
-    api_version: Literal["apps/v1"]
-    metadata: Metadata
-    spec: DeploymentSpec
-
-
 class NetworkPolicy(Part, tag_field="kind", tag="NetworkPolicy"):
     api_version: Literal["networking.k8s.io/v1"]
     metadata: Metadata
@@ -241,8 +227,7 @@ class PodDisruptionBudget(Part, tag_field="kind", tag="PodDisruptionBudget"):
     spec: BudgetSpec
 
 
-Workload = StatefulSet | Deployment
-Thing = ServiceAccount | Service | StatefulSet | Deployment | NetworkPolicy | PodDisruptionBudget
+Thing = ServiceAccount | Service | StatefulSet | NetworkPolicy | PodDisruptionBudget
 
 
 def things(text: str) -> list[Thing]:

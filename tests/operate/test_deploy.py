@@ -19,8 +19,10 @@ from scripts.programs import program
 from tests.live import Live
 from tests.operate import compose, kubernetes
 from tests.operate.deployed import DEPLOY, ROOT, UPSTREAM, Start, image_environment, instructions, starts, unit
+from tests.postgres import Databases
 from tests.programs import requires_program
 from tests.recorder import Recorder
+from tests.valkey import KEEPS, Valkey
 
 UNIT = DEPLOY / "systemd" / "keyscope.service"
 CONTAINERFILE = DEPLOY / "container" / "Containerfile"
@@ -28,6 +30,8 @@ COMPOSE = sorted((DEPLOY / "compose").glob("*.yaml"))
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 HIGHEST_EXPOSURE = 20
 """Of systemd's own scale of 0 to 100, where a unit without any hardening has 96."""
+POD = "keyscope-0"
+"""What a pod is called."""
 AFTERWARDS_S = 2
 """What a process may need after its last answer."""
 
@@ -50,10 +54,9 @@ def compose_start(file: Path) -> Start:
     return Start(tuple(service.command), {**image_environment(), **service.environment})
 
 
-def workload(file: Path) -> kubernetes.Workload:
-    found = kubernetes.read(file)
-    [one] = [thing for thing in found if isinstance(thing, kubernetes.StatefulSet | kubernetes.Deployment)]
-    return one
+def workload(file: Path) -> kubernetes.StatefulSet:
+    found: kubernetes.StatefulSet = kubernetes.of_kind(kubernetes.read(file), kubernetes.StatefulSet)
+    return found
 
 
 def container(file: Path) -> kubernetes.Container:
@@ -63,7 +66,7 @@ def container(file: Path) -> kubernetes.Container:
 
 def pod_start(file: Path) -> Start:
     one = container(file)
-    return Start(tuple(one.args), {**image_environment(), **{entry.name: entry.value for entry in one.env}})
+    return Start(tuple(one.args), {**image_environment(), **{entry.name: entry.value or POD for entry in one.env}})
 
 
 def all_starts() -> Iterator[tuple[str, Start]]:
@@ -74,6 +77,8 @@ def all_starts() -> Iterator[tuple[str, Start]]:
 
 
 STARTS = [pytest.param(start, id=name) for name, start in all_starts()]
+ALONE = [pytest.param(start, id=name) for name, start in all_starts() if not start.is_of_nodes]
+NODES = [pytest.param(start, id=name) for name, start in all_starts() if start.is_of_nodes]
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -82,9 +87,33 @@ def test_every_option_and_variable_is_a_setting_with_a_value_that_it_takes(start
     assert start.settings().log_format == "json"
 
 
-@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("start", ALONE)
 def test_what_a_file_starts_does_start(start: Start, tmp_path: Path, upstream: Recorder) -> None:
     starts(start, tmp_path, upstream.url)
+
+
+@pytest.mark.parametrize("start", NODES)
+def test_what_a_file_of_nodes_starts_does_start(
+    start: Start, tmp_path: Path, upstream: Recorder, databases: Databases
+) -> None:
+    (tmp_path / "valkey").mkdir()
+    with Valkey(tmp_path / "valkey") as valkey:
+        starts(start, tmp_path, upstream.url, databases.empty(), valkey.url)
+
+
+def test_the_counters_of_a_compose_file_forget_nothing() -> None:
+    command = compose.read(DEPLOY / "compose" / "nodes.yaml").services["valkey"].command
+    given = dict(zip(command[1::2], command[2::2], strict=True))
+    assert given == {f"--{name}": KEEPS[name] for name in ("appendonly", "maxmemory-policy")}
+
+
+def test_one_node_at_a_time_is_taken_away() -> None:
+    found = kubernetes.read(DEPLOY / "kubernetes" / "nodes.yaml")
+    budget, nodes = (
+        kubernetes.of_kind(found, kind).spec for kind in (kubernetes.PodDisruptionBudget, kubernetes.StatefulSet)
+    )
+    assert budget.selector.match_labels == nodes.selector.match_labels
+    assert budget.max_unavailable < nodes.replicas
 
 
 def ending_s(start: Start) -> float:
@@ -176,9 +205,9 @@ def test_manifests_fit_together(file: Path) -> None:
     assert {port.target_port for port in service.ports} <= set(named)
     assert [port.port for rule in policy.ingress for port in rule.ports] == [named["http"]]
     volumes = {volume.name for volume in pod.volumes}
-    claimed = pods.volume_claim_templates if isinstance(pods, kubernetes.StatefulSpec) else []
-    assert {mount.name for mount in one.volume_mounts} == volumes | {claim.metadata.name for claim in claimed}
-    paths = [entry.value for entry in one.env if entry.name.endswith("_FILE")]
+    claimed = {claim.metadata.name for claim in pods.volume_claim_templates}
+    assert {mount.name for mount in one.volume_mounts} == volumes | claimed
+    paths = [entry.value or "" for entry in one.env if entry.name.endswith("_FILE")]
     mounts = [mount.mount_path for mount in one.volume_mounts]
     assert all(any(path.startswith(mount + "/") for mount in mounts) for path in paths)
 
@@ -208,11 +237,13 @@ def test_probes_ask_what_is_answered_and_the_drain_outlasts_them(file: Path, liv
 
 
 def test_a_field_that_kubernetes_or_compose_does_not_know_is_found(tmp_path: Path) -> None:
-    text = MANIFESTS[0].read_text()
+    text = (DEPLOY / "kubernetes" / "one-node.yaml").read_text()
     for wrong in ("replicas: many", "replica: 1", "replicas: 0"):
         with pytest.raises(msgspec.ValidationError):
             kubernetes.things(text.replace("replicas: 1", wrong, 1))
-    (tmp_path / "wrong.yaml").write_text(COMPOSE[0].read_text().replace("read_only: true", "readonly: true"))
+    (tmp_path / "wrong.yaml").write_text(
+        (DEPLOY / "compose" / "one-node.yaml").read_text().replace("read_only: true", "readonly: true")
+    )
     with pytest.raises(msgspec.ValidationError):
         compose.read(tmp_path / "wrong.yaml")
 

@@ -20,6 +20,7 @@ from tests.engines import ENGINES
 from tests.haproxy.inside import Inside, until
 from tests.haproxy.traffic import read, traffic
 from tests.live import Live, free_port
+from tests.postgres import Databases
 from tests.programs import requires_program
 from tests.recorder import Recorder
 
@@ -36,6 +37,7 @@ defaults
   timeout connect 2s
   timeout client 30s
   timeout server 30s
+  timeout check 10s
   retries 0
 frontend callers
   bind 127.0.0.1:{port}
@@ -79,14 +81,19 @@ class Balancer:
         return any(row[at] == "UP" for row in rows[1:] if row[1] == name)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[*ENGINES, "postgresql"])
 def nodes(
     request: pytest.FixtureRequest, upstream: Recorder, new_directory: Callable[[], Path]
 ) -> Iterator[list[Live]]:
-    """Two servers on one database."""
-    options = ["--engine", request.param, "--engine-threads", "1", "--drain-s", "1"]
+    """Two servers on one database: a SQLite file of this host with each engine, and a PostgreSQL."""
+    options = ["--drain-s", "1"]
+    if request.param == "postgresql":
+        databases: Databases = request.getfixturevalue("databases")
+        options += ["--database", databases.empty()]
+    else:
+        options += ["--engine", request.param, "--engine-threads", "1"]
     one = Live(new_directory(), upstream=upstream.url, options=options)
-    shared = ["--database", f"sqlite:///{one.database}"]
+    shared = [] if request.param == "postgresql" else ["--database", f"sqlite:///{one.database}"]
     with one, Live(new_directory(), upstream=upstream.url, options=[*options, *shared]) as two:
         two.first = one.first
         yield [one, two]

@@ -14,12 +14,14 @@ from msgspec.structs import replace
 from keyscope.errors import StoreUnavailable
 from keyscope.model.event import EventKind
 from keyscope.model.scope import Scope
+from keyscope.store.postgres import migrate
 from keyscope.store.rows import _LENGTHS, _opened, _sealed, key_of, record_of
 from tests.cli.run import keyscope
 from tests.engines import ENGINES
 from tests.haproxy.inside import Inside, until
 from tests.live import Live
 from tests.operate.newer import KIND, add_member, record, step_further
+from tests.postgres import Databases
 from tests.recorder import Recorder
 from tests.store.samples import a_key
 
@@ -89,6 +91,27 @@ def test_a_step_that_does_not_say_so_shuts_older_programs_out(new_directory: Cal
         pass
     step_further(live.database, says_so=False)
     done = keyscope("serve", "--database", f"sqlite:///{live.database}", cwd=live.directory)
+    assert (done.returncode, "schema version" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("says_so", "starts"), [(True, True), (False, False)])
+def test_the_same_holds_with_postgresql(
+    databases: Databases, new_directory: Callable[[], Path], says_so: bool, starts: bool
+) -> None:
+    url = databases.empty()
+    live = Live(new_directory(), options=["--database", url])
+    with live:
+        pass
+    name, known = url.rpartition("/")[2], len(migrate.steps())
+    databases.server.run("ALTER TABLE keyscope.accounts ADD COLUMN plan text NOT NULL DEFAULT 'free'", name)
+    databases.server.run(f"UPDATE keyscope.meta SET value = '{known + 1}' WHERE name = 'schema_version'", name)
+    if says_so:
+        databases.server.run(f"INSERT INTO keyscope.meta VALUES ('needs_step', '{known}')", name)
+    if starts:
+        with live:
+            assert live.call("GET", "/keyscope/me").status_code == 200
+        return
+    done = keyscope("serve", "--database", url, cwd=live.directory)
     assert (done.returncode, "schema version" in done.stderr) == (2, True)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from keyscope.errors import ConfigurationError
+from keyscope.errors import BadRequest, ConfigurationError, Fault
 from keyscope.model.reach import reach_of
+from keyscope.model.restrictions import Restrictions
 from keyscope.policy import openapi
+from keyscope.policy.advice import preset_restrictions
 from keyscope.policy.check import check, lint
 from keyscope.policy.collections import parameters
 from keyscope.policy.document import load, load_own, parse
@@ -121,6 +123,41 @@ paths:
     assert "its reply is a list in pages" in finding.message
     said_so = parse(HEAD + ROWS.replace("GET", "POST").replace("[orders:read]", "[orders:read], lists: null"), "test")
     assert check(said_so, openapi.parse(document, "document")).errors == ()
+
+
+PRESET = "presets: {small: {about: Small, scopes: [orders:read], restrictions: RESTRICTIONS}}\n"
+
+
+def test_a_preset_may_have_restrictions() -> None:
+    text = HEAD + PRESET.replace("RESTRICTIONS", "{deny: [getLine], uses: 5, own: true}") + ROWS
+    (preset,) = parse(text, "test").presets
+    assert preset.restrictions == Restrictions.parse({"deny": ["getLine"], "uses": 5, "own": True})
+    both = preset_restrictions((preset,), "small", Restrictions.parse({"parallel": 2}))
+    assert both == Restrictions.parse({"deny": ["getLine"], "uses": 5, "own": True, "parallel": 2})
+    with pytest.raises(BadRequest) as caught:
+        preset_restrictions((preset,), "small", Restrictions.parse({"uses": 6}))
+    assert caught.value.faults == (Fault("$.restrictions.uses", "the preset small says this already: leave it out"),)
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "words"),
+    [
+        ("{use: 5}", "did you mean uses?"),
+        ("{uses: many}", "send a whole number"),
+        ("{own: [order]}", "'order' is no resource type of the policy"),
+    ],
+)
+def test_restrictions_of_a_preset_that_are_none_are_faults(restrictions: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(HEAD + PRESET.replace("RESTRICTIONS", restrictions) + ROWS, "test")
+    assert words in " ".join(fault.message for fault in caught.value.faults)
+
+
+def test_the_check_finds_a_preset_that_denies_an_operation_which_there_is_not() -> None:
+    text = HEAD + PRESET.replace("RESTRICTIONS", "{deny: [getLines]}") + ROWS
+    (finding,) = lint(parse(text, "test")).errors
+    assert (finding.kind, finding.call) == (Kind.CONTRADICTORY, "preset small")
+    assert "did you mean getLine?" in finding.message
 
 
 @pytest.mark.parametrize(

@@ -189,3 +189,15 @@ def test_of_several_workers_one_delivers(new_directory: Callable[[], Path], rece
         live.revoke(keys[0])
         until(lambda: receiver.of("key.revoked"))
     assert [told.message["data"]["key_id"] for told in receiver.of("key.minted")] == keys
+
+
+def test_a_held_call_is_told_from_its_beginning_to_its_end(telling: Live, receiver: Receiver) -> None:
+    add(telling, receiver.url, "hold.created", "hold.approved", "hold.ended")
+    key = telling.mint("devboxes:write", restrictions={"hold": {"deadline_ms": 3_600_000}})
+    held = telling.call("POST", "/v1/devboxes/dbx_1/shutdown", key["key_secret"]).json()
+    telling.call("POST", f"/keyscope/holds/{held['id']}/approve", json={})
+    until(lambda: receiver.of("hold.ended", key["id"]))
+    told = [told.message for told in receiver.told]
+    assert [message["type"] for message in told] == ["hold.created", "hold.approved", "hold.ended"]
+    assert {message["data"]["hold_id"] for message in told} == {held["id"]}
+    assert (told[0]["data"]["operation"], told[2]["data"]["status"]) == ("shutdownDevbox", 200)

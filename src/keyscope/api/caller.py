@@ -28,12 +28,13 @@ from keyscope.authority.receipts import receipts
 from keyscope.authority.replay import Repeatable
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.runs import Runs
+from keyscope.authority.things import Owners, Thing
 from keyscope.authority.tightening import Tightening
 from keyscope.authority.trail import Trail
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, Forbidden
 from keyscope.gate.admit import admit, attempt_of
-from keyscope.gate.sight import Sight, Thing
+from keyscope.gate.sight import Sight
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
 from keyscope.model.facts import BodySeen
@@ -146,7 +147,7 @@ def admitted(request: Request, desk: Desk) -> Caller:
 def _sight_of_keys(desk: Desk) -> Sight:
     """What is seen of a call to manage keys. They are somebody's own by their line, so nothing needs to be recorded."""
 
-    def owners(_: str, things: Sequence[Thing]) -> dict[Thing, frozenset[str]]:
+    def owners(_: str, things: Sequence[Thing]) -> Owners:
         lines = ((thing, desk.verifier.by_id(thing[1])) for thing in things)
         return {thing: frozenset(line.ids) for thing, line in lines if line is not None}
 

@@ -31,6 +31,7 @@ from keyscope.cli.record import check, copy, upgrade
 from keyscope.cli.rules import presets, rules
 from keyscope.cli.scan import scan
 from keyscope.cli.serve import serve
+from keyscope.cli.things import adopt
 from keyscope.cli.tightening import narrow, observe, revert, suggest
 from keyscope.cli.trail import checkpoint, export_trail, verify
 from keyscope.cli.webhooks import webhooks
@@ -63,7 +64,7 @@ policy.add_command(draft_mcp)
 keys.add_command(usage)
 for command in (verify, checkpoint, export_trail):
     audit.add_command(command)
-for command in (backup, restore, reapply, upgrade, check, copy):
+for command in (backup, restore, reapply, upgrade, check, copy, adopt):
     db.add_command(command)
 for command in (blast, observe, suggest, narrow, revert):
     keys.add_command(command)

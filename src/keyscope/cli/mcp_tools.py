@@ -13,6 +13,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from keyscope.api.restricting import SCHEMA
 from keyscope.cli.client import Client
 from keyscope.cli.keys import RESTRICTED
 from keyscope.cli.options import Duration
@@ -103,7 +104,8 @@ def _describe(client: Client, given: Arguments) -> Any:
 
 def _create(client: Client, given: Arguments) -> Any:
     body = {"name": given["name"], "scopes": _entries(given), "expires_at_ms": _end(client, given.get("expires_in"))}
-    return client.post(RESTRICTED, body)
+    more = {"restrictions": given["restrictions"]} if "restrictions" in given else {}
+    return client.post(RESTRICTED, body | more)
 
 
 def _narrow(client: Client, given: Arguments) -> Any:
@@ -249,6 +251,11 @@ TOOLS: tuple[KeyTool, ...] = (
                 "default": DEFAULT_LIFE,
                 "description": f"Its life, like 30m, 8h or 7d. Left out: {DEFAULT_LIFE}, or this server's own key's "
                 "end if that is sooner.",
+            },
+            "restrictions": {
+                **SCHEMA,
+                "description": "What the key is restricted to beyond its scopes, as far as the task allows: which "
+                "instances, only its own, from where, when, how often, which operations never. All must hold.",
             },
         },
         required=("name", "scopes"),

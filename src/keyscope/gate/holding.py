@@ -221,6 +221,8 @@ class HoldRunner:
             failure = await self._send(call, allow, body, collected.send)
         except NoUpstream as error:
             return End(HeldState.FAILED, error.message)
+        except KeyscopeError as error:  # what came back cannot go on, or what was made cannot be written down
+            return End(HeldState.UNKNOWN, error.message)
         if failure is not None:
             unsent = isinstance(failure.__cause__, aiohttp.ClientConnectorError)
             return End(HeldState.FAILED if unsent else HeldState.UNKNOWN, failure.message)

@@ -11,7 +11,7 @@ from keyscope.errors import UpstreamAnswer
 from keyscope.gate.events import Events
 from keyscope.gate.exchange import Exchange
 from keyscope.gate.mcp_lists import MAX_BYTES, May, cut_down
-from keyscope.gate.proxy import pass_on
+from keyscope.gate.passing import pass_on
 from keyscope.gate.stream import EVENTS
 from keyscope.wire.asgi import RawHeaders, Send, send_answer
 from keyscope.wire.problem import Answer

@@ -5,11 +5,12 @@ The things that a call names are read from the very path that is matched, and fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import unquote
 
 from msgspec.structs import replace
 
+from keyscope.authority.things import Owners, Thing
 from keyscope.model.body import Json
 from keyscope.model.facts import BodySeen, Facts, Shown
 from keyscope.model.key import Lineage
@@ -17,13 +18,11 @@ from keyscope.model.operation import Route
 from keyscope.model.peer import address_of
 from keyscope.model.reach import Reach, reach_of
 
-Thing = tuple[str, str]
-"""Resource type and id."""
-Owners = Callable[[str, Sequence[Thing]], Mapping[Thing, frozenset[str]]]
+FindOwners = Callable[[str, Sequence[Thing]], Owners]
 """Of an account's things, the keys whose own each is: its maker and all above that. Raises Unavailable."""
 
 
-_NOBODYS: Mapping[Thing, frozenset[str]] = {}
+_NOBODYS: Owners = {}
 
 
 class Sight:
@@ -40,7 +39,7 @@ class Sight:
         sees_end: bool = False,
         holds: bool = False,
         knows_peer: bool = False,
-        owners: Owners | None = None,
+        owners: FindOwners | None = None,
     ) -> None:
         self._body = body
         self._sees_reply = sees_reply
@@ -71,7 +70,7 @@ class Sight:
         owners = {**facts.owners, **self._owners_of(lineage, more)}
         return replace(facts, shown=facts.shown + more, body=BodySeen.WHOLE, owners=owners)
 
-    def _owners_of(self, lineage: Lineage, shown: tuple[Shown, ...]) -> Mapping[Thing, frozenset[str]]:
+    def _owners_of(self, lineage: Lineage, shown: tuple[Shown, ...]) -> Owners:
         """Asked for only if a restriction of the line looks at them."""
         if self._owners is None or not any(bound.restrictions.own is not None for bound in lineage.bounds):
             return _NOBODYS

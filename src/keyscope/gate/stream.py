@@ -18,6 +18,9 @@ EVENT_END = re.compile(LINE_END + LINE_END)
 _AT_END = re.compile(EVENT_END.pattern + rb"\Z")
 _LONGEST_END = 4
 
+# Granian holds the head of an answer back until the first part of its body, and says 500 itself if none ever comes.
+NOTHING_YET = {"type": "http.response.body", "body": b"", "more_body": True}
+
 
 class Edit(Protocol):
     """Changes a body on its way. Both methods may raise KeyscopeError, and the answer then breaks off."""

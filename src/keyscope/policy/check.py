@@ -13,10 +13,11 @@ from keyscope.model.body import JsonPath
 from keyscope.model.operation import Operation, Table
 from keyscope.model.scope import Grant, Level, Scope
 from keyscope.policy.collections import parameters
-from keyscope.policy.document import Policy
+from keyscope.policy.document import Policy, load_own
 from keyscope.policy.findings import Finding, Kind, Report
 from keyscope.policy.openapi import SCOPES, Call, OpenApi, follow
 from keyscope.policy.overlaps import meeting, overlapping, overlaps
+from keyscope.policy.restricting import unknown_names
 from keyscope.policy.tools import METHOD as MCP
 
 _BODILESS = ("GET", "HEAD")
@@ -50,6 +51,7 @@ def _lint(policy: Policy) -> Iterator[Finding]:
             yield from rule(row)
     yield from _pairs(policy)
     yield from _unused(policy)
+    yield from _unknown_in_presets(policy)
     if policy.collections:
         yield from _unsaid_parameters(policy)
         yield from _dead_collections(policy)
@@ -123,6 +125,15 @@ def _unused(policy: Policy) -> Iterator[Finding]:
     for name in policy.resource_names:
         if name not in used and name != policy.key_management:
             yield Finding(Kind.DUBIOUS, name, "no row needs this resource type, so granting it does nothing.")
+
+
+def _unknown_in_presets(policy: Policy) -> Iterator[Finding]:
+    """A restriction that names what the policy does not have would restrict nothing."""
+    operations = [*(row.id for row in policy.operations), *(row.id for row in load_own())]
+    for preset in policy.presets:
+        if preset.restrictions is not None:
+            for fault in unknown_names(preset.restrictions, policy.resource_names, operations):
+                yield Finding(Kind.CONTRADICTORY, f"preset {preset.name}", f"{fault.path[2:]}: {fault.message}.")
 
 
 def _unsaid_parameters(policy: Policy) -> Iterator[Finding]:

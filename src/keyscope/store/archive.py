@@ -25,7 +25,7 @@ from keyscope.store.trouble import unusable
 
 FORMAT = 1
 DATABASE, TRAIL, WEBHOOKS = "keyscope.db", "keyscope.db.audit", "keyscope.db.webhooks"
-COUNTERS = "keyscope.db.counters"
+COUNTERS, THINGS = "keyscope.db.counters", "keyscope.db.things"
 CHECKPOINT = "keyscope.db.audit.checkpoint"
 KEYS = ("keyscope.db.audit.key", "keyscope.db.webhooks.key")
 
@@ -109,7 +109,7 @@ def _read_manifest(tar: tarfile.TarFile) -> Manifest:
     made = msgspec.json.decode(content, type=Manifest)
     if made.format != FORMAT:
         raise unusable(f"This backup has the format {made.format}; this Keyscope reads {FORMAT}. Upgrade Keyscope.")
-    if DATABASE not in made.files or not set(made.files) <= {DATABASE, TRAIL, WEBHOOKS, COUNTERS, CHECKPOINT}:
+    if DATABASE not in made.files or not set(made.files) <= {DATABASE, TRAIL, WEBHOOKS, COUNTERS, THINGS, CHECKPOINT}:
         raise unusable("The manifest of this backup names other files than Keyscope's. Take another one.")
     return made
 

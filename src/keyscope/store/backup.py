@@ -1,4 +1,4 @@
-"""Copy a whole authority while it is in use, and check a copy: the database, the trail, webhooks, counters.
+"""Copy a whole authority while it is in use, and check a copy: database, trail, webhooks, counters, own things.
 
 The copies are made by SQLite's online backup, in an order that lets them fit: whatever the trail and the webhooks know
 of, the database knows, too; and what was spent of a key that it knows is counted.
@@ -13,13 +13,14 @@ from contextlib import closing
 from pathlib import Path
 
 from keyscope import __version__
-from keyscope.store import counters_open, migrate, outbox, trail_open
+from keyscope.store import counters_open, migrate, outbox, things, trail_open
 from keyscope.store.archive import (
     CHECKPOINT,
     COUNTERS,
     DATABASE,
     FORMAT,
     KEYS,
+    THINGS,
     TRAIL,
     WEBHOOKS,
     Manifest,
@@ -35,6 +36,7 @@ _APPLICATIONS = {
     TRAIL: (trail_open.APPLICATION_ID, "trail_migrations"),
     WEBHOOKS: (outbox.APPLICATION_ID, "webhook_migrations"),
     COUNTERS: (counters_open.APPLICATION_ID, "counter_migrations"),
+    THINGS: (things.APPLICATION_ID, "thing_migrations"),
 }
 
 
@@ -51,7 +53,7 @@ def back_up(database: Path, target: Path, keys: Path | None, now_ms: int) -> Man
             raise unusable(f"{new} exists, and a backup never overwrites one. Name another file.")
     with folder_beside(target) as folder:
         _copy(beside(database, CHECKPOINT), folder / CHECKPOINT)
-        for name in (TRAIL, WEBHOOKS, DATABASE, COUNTERS):
+        for name in (TRAIL, WEBHOOKS, DATABASE, COUNTERS, THINGS):
             if beside(database, name).exists():
                 copy_database(beside(database, name), folder / name)
         made = _manifest(folder, now_ms)
@@ -85,7 +87,7 @@ def copy_database(source: Path, target: Path) -> None:
     application, scripts = _APPLICATIONS[target.name]
     with (
         opening(source),
-        closing(sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True)) as reading,
+        closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True)) as reading,
         closing(sqlite3.connect(target)) as writing,
     ):
         migrate.check_ours(reading, source, len(migrate.steps(scripts)), application)

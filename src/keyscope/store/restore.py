@@ -26,6 +26,7 @@ from keyscope.store.trouble import unusable
 _PAGE = 1_000
 _FAMILY = ("", "-wal", "-shm", ".audit", ".audit-wal", ".audit-shm", ".audit.key", ".audit.checkpoint", ".marker")
 _COUNTERS = (".counters", ".counters-wal", ".counters-shm", ".counters.marker")
+_THINGS = (".things", ".things-wal", ".things-shm")
 _WEBHOOKS = (".webhooks", ".webhooks-wal", ".webhooks-shm", ".webhooks.key")
 
 
@@ -38,7 +39,7 @@ class Unpacked(Struct, frozen=True):
 
     def take_counters_of(self, old: Path) -> bool:
         """Count on from what the replaced database had counted, which is never less. False if that is not known."""
-        counters = beside(old, COUNTERS)
+        counters = beside(old.resolve(), COUNTERS)
         if not counters.exists():
             return False
         (self.folder / COUNTERS).unlink(missing_ok=True)
@@ -58,7 +59,9 @@ class Unpacked(Struct, frozen=True):
 def check_free(database: Path) -> None:
     """Raise ConfigurationError if anything of a database is where one is to be restored."""
     there = [
-        name for end in (*_FAMILY, *_WEBHOOKS, *_COUNTERS) if (name := database.with_name(database.name + end)).exists()
+        name
+        for end in (*_FAMILY, *_WEBHOOKS, *_COUNTERS, *_THINGS)
+        if (name := database.with_name(database.name + end)).exists()
     ]
     if there:
         raise unusable(

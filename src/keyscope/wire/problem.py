@@ -62,6 +62,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.NotHeard: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AuditUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CountersUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NotRecorded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyReports: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -76,7 +77,13 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
 }
 
 # Sending these again as they are cannot help: 409, 501 and some 5xx would otherwise be retried by the SDKs.
-_NO_RETRY = (errors.Conflict, errors.HoldSettled, errors.NotImplementedMethod, errors.NoUpstream)
+_NO_RETRY = (
+    errors.Conflict,
+    errors.HoldSettled,
+    errors.NotImplementedMethod,
+    errors.NoUpstream,
+    errors.NotRecorded,
+)
 
 
 class Answer(Struct, frozen=True):
@@ -119,7 +126,7 @@ def answer(
     ]
     if isinstance(error, _NO_RETRY):
         headers.append((b"x-should-retry", b"false"))
-    if isinstance(error, errors.Unavailable):
+    elif isinstance(error, errors.Unavailable):
         headers.append((b"retry-after", b"1"))
     if refusal is not None and refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))

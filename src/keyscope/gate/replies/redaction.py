@@ -17,6 +17,7 @@ from keyscope.gate.events import Events
 from keyscope.gate.headers import Fields
 from keyscope.gate.replies.cuts import Steps
 from keyscope.gate.replies.document import Document
+from keyscope.gate.replies.pieces import MAX_BYTES
 from keyscope.gate.stream import EVENTS, Edit
 from keyscope.wire.asgi import RawHeaders
 
@@ -68,6 +69,16 @@ def cut_out(paths: tuple[Steps, ...], raw: bytes) -> bytes:
     """One whole JSON text without these members. Raises UpstreamAnswer."""
     document = Document(paths)
     return document.feed(raw) + document.close()
+
+
+async def read_whole(response: aiohttp.ClientResponse) -> bytes:
+    """The reply, whole. Raises UpstreamAnswer if it is too long to be read so."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise UpstreamAnswer(f"a reply of more than {MAX_BYTES} bytes")
+    return bytes(body)
 
 
 _PARTIAL = HTTPStatus.PARTIAL_CONTENT

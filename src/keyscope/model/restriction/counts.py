@@ -71,5 +71,5 @@ _NO_END = (
 _NOT_COUNTED = (
     Reason.NOT_SEEN,
     "The key may be used only so often, and calls are not counted here.",
-    "Send the call through Keyscope's built-in gate, which counts.",
+    "Send the call through Keyscope's built-in gate, which counts; several nodes do so with KEYSCOPE_COUNTERS set.",
 )

@@ -1,7 +1,8 @@
 """Numbered steps from an empty database to the schema of this version, one transaction each, by one node at a time.
 
 ``meta`` holds the number of the last step, and it is part of the step's transaction. Nodes that start together wait for
-each other at a lock. Steps that were released are never edited: add another one.
+each other at a lock. Steps that were released are never edited: add another one. A step that only adds says so, as in
+``store/migrate.py``: it puts the number of the step that a program must know at least into ``meta`` as ``needs_step``.
 """
 
 from __future__ import annotations
@@ -45,11 +46,17 @@ def check_known(link: Link, address: Address, known: int) -> None:
     if server < OLDEST_SERVER:
         raise unusable(f"{address.shown} is PostgreSQL {server // 10000}; Keyscope needs 15 or newer.")
     found = version(link)
-    if found > known:
+    if found > known and _needed(link, found) > known:
         raise unusable(
             f"The database {address.shown} has schema version {found}; this Keyscope knows versions up to {known}."
             " Upgrade Keyscope, or restore a backup from before the database was upgraded."
         )
+
+
+def _needed(link: Link, found: int) -> int:
+    """The step that a program must know to use the database; the last one, unless the database says less."""
+    row = link.execute("SELECT value FROM meta WHERE name = 'needs_step'").fetchone()
+    return int(row[0]) if row is not None and row[0].isdigit() else found
 
 
 def migrate(link: Link, scripts: Sequence[str]) -> int:

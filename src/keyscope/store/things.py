@@ -1,0 +1,107 @@
+"""The ledger of own things in one SQLite file beside the database, ``<database>.things``: shared by all processes.
+
+Durable on commit (``synchronous=FULL``): what was written down survives every end of the process and a power failure.
+If the file is lost, nothing is anybody's own any longer, so that opens no door.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+from keyscope.authority.things import Owners, Thing
+from keyscope.store import migrate
+from keyscope.store.batch import roll_back
+from keyscope.store.open import MEMORY, SQLITE, sqlite_path
+from keyscope.store.trouble import closing_the_gate, opening, unusable
+
+SUFFIX = ".things"
+APPLICATION_ID = 0x4B657954
+"""“KeyT”."""
+_BUSY_TIMEOUT_S = 5.0
+_MAPPED_BYTES = 1 << 30
+"""Read without a system call: to look a thing up is on the way of every call of a key that has own things."""
+_SCRIPTS = "thing_migrations"
+_FIND = "SELECT makers FROM things WHERE account_id = ? AND resource = ? AND id = ?"
+_ADD = "INSERT OR IGNORE INTO things VALUES (?, ?, ?, ?, ?)"
+
+
+def things_for(database: str) -> SqliteThings | None:
+    """The ledger of the database at this URL; None where nodes would have to share one. Raises ConfigurationError."""
+    if database.startswith(SQLITE):
+        return open_things(things_beside(sqlite_path(database)))
+    return open_things(None) if database == MEMORY else None
+
+
+def things_beside(database: Path) -> Path:
+    """The file of the ledger. As SQLite does, links to the database are followed first."""
+    database = database.resolve()
+    return database.with_name(database.name + SUFFIX)
+
+
+def open_things(path: Path | None) -> SqliteThings:
+    """The ledger in this file, made if there is none; None for one in memory. Raises ConfigurationError."""
+    if path is None:
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        migrate.migrate(connection, migrate.steps(_SCRIPTS), APPLICATION_ID)
+        return SqliteThings(connection, connection)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise unusable(f"{path} cannot be opened: {error.strerror}. Let this user write to it.") from error
+    with opening(path):
+        writing = _connect(path)
+        scripts = migrate.steps(_SCRIPTS)
+        migrate.check_ours(writing, path, len(scripts), APPLICATION_ID)
+        migrate.write_ahead(writing, _BUSY_TIMEOUT_S)
+        migrate.migrate(writing, scripts, APPLICATION_ID)
+        return SqliteThings(_connect(path), writing)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+    return connection
+
+
+class SqliteThings:
+    """Use ``things_for`` or ``open_things``. Looking up never waits for who writes."""
+
+    def __init__(self, reading: sqlite3.Connection, writing: sqlite3.Connection) -> None:
+        self._reading = reading
+        self._writing = writing
+        self._lock = Lock()
+
+    def owners(self, account_id: str, things: Sequence[Thing]) -> Owners:
+        with closing_the_gate():
+            return _owners(self._reading, account_id, things)
+
+    def add(self, account_id: str, things: Sequence[Thing], makers: Sequence[str], at_ms: int) -> Owners:
+        rows = [(account_id, resource, thing, " ".join(makers), at_ms) for resource, thing in things]
+        with self._lock, closing_the_gate():
+            self._writing.execute("BEGIN IMMEDIATE")
+            try:
+                self._writing.executemany(_ADD, rows)
+                found = _owners(self._writing, account_id, things)
+                self._writing.execute("COMMIT")
+            except BaseException:
+                roll_back(self._writing)
+                raise
+            return found
+
+    def close(self) -> None:
+        self._reading.close()
+        self._writing.close()
+
+
+def _owners(connection: sqlite3.Connection, account_id: str, things: Sequence[Thing]) -> Owners:
+    found: dict[Thing, frozenset[str]] = {}
+    for thing in things:
+        row = connection.execute(_FIND, (account_id, *thing)).fetchone()
+        if row is not None:
+            found[thing] = frozenset(row[0].split(" "))
+    return found
