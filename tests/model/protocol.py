@@ -49,6 +49,10 @@ class Bug(Enum):
     """Whoever waits believes that no clock is slower than its own."""
     SILENT_IS_DEAD = auto()
     """A node that was not heard for a moment is not waited for, however long its lease may run."""
+    READS_FROM_THE_OLD = auto()
+    """Beats go to the new record, over one connection, and the changes come from the old, over another one."""
+    LOOKS_AT_THE_OLD = auto()
+    """Whoever waits looks at the nodes in a record whose place was taken: they fell silent there."""
     STANDBY_LAGS = auto()
     """A standby takes over that does not have everything that was committed."""
 
@@ -175,11 +179,13 @@ class Protocol:
             yield "a node asks", node._replace(talk=Talk("asked"))
             yield from self._reads(node, log, old)
         elif stage == "asked" and self.bug is not Bug.READ_BEFORE_THE_BEAT:
-            yield "its beat is committed", node._replace(talk=Talk("beaten", age), silent=0)
+            unseen = self.bug is Bug.LOOKS_AT_THE_OLD and old is not None
+            yield "its beat is committed", node._replace(talk=Talk("beaten", age), silent=node.silent if unseen else 0)
             if self.bug is Bug.BEATS_ARE_LOCAL and old is not None:
                 yield "its beat is committed by the old", node._replace(talk=Talk("beaten by the old", age))
         elif stage != "read":
-            seen = log if stage != "beaten by the old" or old is None else old
+            from_old = stage == "beaten by the old" or self.bug is Bug.READS_FROM_THE_OLD
+            seen = old if from_old and old is not None else log
             yield "the changes are read for it", node._replace(talk=Talk("read", age, seen))
         else:
             yield "it applies them", self._leased(self._applied(node, upto, old), age)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from random import Random
 
+from tests.console.visiting import Guest
 from tests.live import wire_scopes
 from tests.nodes.operations import Operations
 from tests.nodes.team import Team, wait
@@ -73,3 +77,20 @@ def test_under_traffic_nothing_is_accepted_after_a_receipt(three: Team) -> None:
     statuses = {question.status for question in running.asked}
     assert statuses == {200, 401, 403}
     assert len(running.asked) > OPERATIONS
+
+
+def test_the_command_says_which_nodes_have_it(three: Team) -> None:
+    key = three[0].mint("devboxes:read")
+    environment = {**os.environ, "KEYSCOPE_URL": three[0].url, "KEYSCOPE_API_KEY": three[0].first}
+    command = [sys.executable, "-m", "keyscope", "keys", "revoke", key["id"]]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout == f"{key['id']} is revoked.\n"
+    assert said.stderr == "Nodes that have it: a, b, c.\n"
+
+
+def test_the_console_says_so_too(three: Team) -> None:
+    key = three[0].mint("devboxes:read")
+    guest = Guest(three[0]).sign_in(three[0].first)
+    page = guest.act(f"/keys/{key['id']}/revoke", reason="leaked").text
+    assert all(f"<li>{name} has it.</li>" in page for name in ALL)
+    assert "no gate accepts it any more" in page

@@ -57,6 +57,14 @@ def test_a_node_that_was_silent_before_is_waited_for_less() -> None:
     assert registry.standing(4, 60 * S, 60 * S).closed == ("a",)
 
 
+def test_a_node_that_was_killed_and_started_again_is_named_once() -> None:
+    registry = Registry()
+    before = NodeRow(id="id-before", name="a", lease_ms=5000, beat=9, number=1)
+    looked(registry, 10 * S, before, row("a", number=4))
+    standing = registry.standing(4, 10 * S, 60 * S)
+    assert (standing.acknowledged, standing.closed, standing.pending) == (("a",), (), ())
+
+
 def test_a_new_beat_begins_the_silence_anew() -> None:
     registry = Registry()
     looked(registry, 10 * S, row(beat=7))

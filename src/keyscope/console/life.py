@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keyscope.api.caller import call_of, in_thread
+from keyscope.api.caller import call_of, in_thread, taking
 from keyscope.api.plain import base_url
 from keyscope.api.requests import RevokeKey, checked
 from keyscope.authority.rotate import Rotated
@@ -144,10 +144,11 @@ class LifePages:
     async def _revoke(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         """The answer shows what died with it. Sending the form again changes nothing."""
         revoke, key, reason = self._kit.desk.lifecycle.revoke, target.key, _reason(form)
-        revoked = await in_thread(lambda: revoke(visitor.lineage, key.kind, key.id, reason, visitor.origin))
+        revoked, more = await taking(lambda: revoke(visitor.lineage, key.kind, key.id, reason, visitor.origin))
 
         def make() -> Context:
-            return {"target": target, "revoked": revoked, "below": below(self._kit.desk.store, target)}
+            found = below(self._kit.desk.store, target)
+            return {"target": target, "revoked": revoked, "below": found, "receipt": more.get("receipt")}
 
         return await self._kit.page(visitor, "revoked.html", make)
 

@@ -51,5 +51,14 @@ CHANNEL = "keyscope_changes"
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', ?)"
 """Its text is the number of the last change."""
 
+PLACE = """
+SELECT (SELECT value FROM meta WHERE name = 'database_id')
+    || '-' || substr(md5(system_identifier || ' ' || CAST(CAST('changes' AS regclass) AS oid)), 1, 8)
+    || '-' || CAST(substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) AS integer), change
+FROM numbers, pg_control_system()
+"""
+"""Which database it is, in which cluster and table (a dump that is restored is in another), in which of its lives (a
+standby that takes over begins another timeline): its epoch. And how far it is."""
+
 STAMP = "SELECT xmin, change FROM numbers"
 """Differs after every commit: each writes the row anew."""

@@ -41,6 +41,7 @@ class PostgresWriter(PostgresReader, SqlWriter):
         self.last_event = last.event
         self._last_change = last.change
         self._event_before = last.event
+        self._epoch = ""
         self._touched: dict[str, None] = {}
         self._made: list[tuple[int, str]] = []
         self._forget()
@@ -48,6 +49,13 @@ class PostgresWriter(PostgresReader, SqlWriter):
     @property
     def change(self) -> int:
         return self._last_change + bool(self._touched)
+
+    def epoch(self) -> str:
+        """Which life of which database this is."""
+        if not self._epoch:
+            row = self._connection.ask(pg.PLACE)
+            self._epoch = str(row[0]) if row is not None else ""
+        return self._epoch
 
     def key(self, key_id: str) -> Key | None:
         if key_id not in self._keys:

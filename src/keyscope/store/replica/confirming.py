@@ -21,16 +21,23 @@ from keyscope.errors import StoreUnavailable
 from keyscope.store.replica.following import Follower
 from keyscope.store.replica.lease import now_ns
 
+_LOOK_NS = 1_000_000_000
+"""For a look at the nodes, beyond the time that is given for their acknowledgements."""
+
 _GRACE_S = 2.0
 """What the follower may take to answer beyond the time that it was given."""
 
 
 class Question(Struct, frozen=True):
-    """Wait at most so long until the change with this number is here; with ``everywhere``, at every node."""
+    """Wait at most so long until the change with this number is here; with an ``epoch``, at every node.
+
+    The epoch says in which life of the database the change was committed: a record whose place was taken meanwhile
+    knows nothing of who is with the new one.
+    """
 
     number: int
     wait_ms: int
-    everywhere: bool
+    epoch: str | None = None
 
 
 class Answered(Struct, frozen=True):
@@ -54,9 +61,9 @@ class Confirmations:
         """Returns as soon as it is everywhere, or after the time."""
         since_ns = now_ns()
         end_ns = since_ns + asked.wait_ms * 1_000_000
-        if not asked.everywhere:
+        if asked.epoch is None:
             return Answered(await self._is_here(asked.number, end_ns))
-        receipt = await self._receipt(asked.number, since_ns, end_ns)
+        receipt = await self._receipt(asked.number, asked.epoch, since_ns, end_ns)
         return Answered(self._follower.number >= asked.number, receipt)
 
     async def _is_here(self, number: int, end_ns: int) -> bool:
@@ -65,15 +72,18 @@ class Confirmations:
             await bell.heard(rings, (end_ns - at_ns) / 1e9)
         return self._follower.number >= number
 
-    async def _receipt(self, number: int, since_ns: int, end_ns: int) -> Receipt | None:
+    async def _receipt(self, number: int, epoch: str, since_ns: int, end_ns: int) -> Receipt | None:
         bell, registry = self._follower.bell, self._follower.registry
         self._follower.look()
         while True:
             rings, at_ns = bell.rings, now_ns()
-            receipt = self._now(number, since_ns, at_ns) if registry.knows(since_ns) else None
-            if at_ns >= end_ns or (receipt is not None and not receipt.pending):
+            knows = self._follower.epoch == epoch and registry.knows(since_ns)
+            receipt = self._now(number, since_ns, at_ns) if knows else None
+            if receipt is not None and (not receipt.pending or at_ns >= end_ns):
                 return receipt
-            await bell.heard(rings, min((end_ns - at_ns) / 1e9, 0.05))
+            if at_ns >= end_ns + _LOOK_NS:
+                return None
+            await bell.heard(rings, 0.05)
 
     def _now(self, number: int, since_ns: int, at_ns: int) -> Receipt:
         standing = self._follower.registry.standing(number, since_ns, at_ns)

@@ -18,7 +18,7 @@ import psycopg
 from msgspec import Struct
 from psycopg import AsyncConnection, Connection
 
-from keyscope.errors import KeyscopeError
+from keyscope.errors import KeyscopeError, StoreUnavailable
 from keyscope.store.postgres.address import Address
 from keyscope.store.replica.bell import Bell
 from keyscope.store.replica.file import ReplicaFile
@@ -140,16 +140,21 @@ class Follower:
     async def _follow_from(self, reading: Record, beating: Record, listening: Record, works: asyncio.TaskGroup) -> None:
         await reading.need_not_last()
         await listening.listen()
-        await self._settle(reading)
+        await self._settle(reading, beating)
         works.create_task(self._beats(beating))
         works.create_task(self._reads(reading))
         works.create_task(self._acknowledges(reading))
         works.create_task(self._listens(listening))
         works.create_task(self._looks_at_nodes(reading))
 
-    async def _settle(self, record: Record) -> None:
-        """See that the replica is of this record and not ahead of it, or build it anew."""
-        place = await record.place()
+    async def _settle(self, reading: Record, beating: Record) -> None:
+        """See that the replica is of this record and not ahead of it, or build it anew.
+
+        What is read must be of the record that beats are committed in, and not of one whose place it has taken.
+        """
+        place = await reading.place()
+        if (await beating.place()).epoch != place.epoch:
+            raise StoreUnavailable("two connections have led to two records")
         if self._wants_all or place.epoch != self._replica.epoch or place.number < self._replica.number:
             log.info("the replica is built anew, from change %d of %s", place.number, place.epoch)
             self._builds = True

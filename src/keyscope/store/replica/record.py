@@ -15,7 +15,7 @@ from psycopg import AsyncConnection, Connection
 
 from keyscope.errors import StoreUnavailable
 from keyscope.store.postgres.connect import SCHEMA
-from keyscope.store.postgres.query import CHANNEL
+from keyscope.store.postgres.query import CHANNEL, PLACE
 from keyscope.store.replica.changes import Changes, RevokedLink, StoredFormer, StoredKey, StoredRun
 from keyscope.store.replica.file import Snapshot
 from keyscope.store.replica.registry import NodeRow
@@ -26,15 +26,6 @@ ACKNOWLEDGED = "keyscope_acknowledged"
 
 PAGE = 1000
 """Most changes that are read at once."""
-
-_PLACE = """
-SELECT (SELECT value FROM meta WHERE name = 'database_id')
-    || '-' || substr(md5(system_identifier || ' ' || CAST(CAST('changes' AS regclass) AS oid)), 1, 8)
-    || '-' || CAST(substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) AS integer), change
-FROM numbers, pg_control_system()
-"""
-"""Which database it is, in which cluster and table (a dump that is restored is in another), in which of its lives (a
-standby that takes over begins another timeline), and how far it is."""
 
 _CHANGES = """
 WITH news AS MATERIALIZED (SELECT number, key_ids FROM changes WHERE number > %(after)s ORDER BY number LIMIT %(page)s),
@@ -96,7 +87,7 @@ class Record:
         return self._connection.fileno()
 
     async def place(self) -> Place:
-        row = await self._one(_PLACE)
+        row = await self._one(PLACE)
         return Place(row[0], row[1])
 
     async def changes(self, after: int) -> Changes:
@@ -170,7 +161,7 @@ def snapshot(connection: Connection[Any]) -> Iterator[Snapshot]:
     connection.execute(f"SET search_path TO {SCHEMA}")
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        place = connection.execute(_PLACE).fetchone()
+        place = connection.execute(PLACE).fetchone()
         if place is None:
             raise StoreUnavailable("the record answered nothing")
         yield Snapshot(

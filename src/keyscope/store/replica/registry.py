@@ -30,7 +30,7 @@ class NodeRow(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """Where the nodes stand with a change. ``pending`` has names, and when the lease is over."""
+    """Where the nodes stand with a change, by name. ``pending`` also has when the lease is over."""
 
     acknowledged: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
@@ -81,9 +81,11 @@ class Registry:
         rows = sorted(self._rows.values(), key=lambda row: row.name)
         have = {row.id for row in rows if self._acknowledged.get(row.id, 0) >= number}
         ends = {row.id: self._end_ns(row, since_ns) for row in rows if row.id not in have}
+        acknowledged = tuple(dict.fromkeys(row.name for row in rows if row.id in have))
+        over = dict.fromkeys(row.name for row in rows if row.id in ends and ends[row.id] <= at_ns)
         return Standing(
-            acknowledged=tuple(row.name for row in rows if row.id in have),
-            closed=tuple(row.name for row in rows if row.id in ends and ends[row.id] <= at_ns),
+            acknowledged=acknowledged,
+            closed=tuple(name for name in over if name not in acknowledged),  # it was killed, and started again
             pending=tuple((row.name, ends[row.id]) for row in rows if row.id in ends and ends[row.id] > at_ns),
         )
 

@@ -48,13 +48,14 @@ class NodeStore:
     def write(self, work: Callable[[Writer], T]) -> T:
         """Raises StoreUnavailable also if the change was committed and nobody can say which nodes have it."""
 
-        def noted(writer: Writer) -> tuple[T, int, bool]:
-            noting = Noting(writer)
-            return work(noting.as_writer), cast(PostgresWriter, writer).change, noting.takes
+        def noted(writer: Writer) -> tuple[T, int, str | None]:
+            noting, record = Noting(writer), cast(PostgresWriter, writer)
+            result = work(noting.as_writer)
+            return result, record.change, record.epoch() if noting.takes or wanted() is not None else None
 
-        result, number, takes = self._record.write(noted)
-        if takes or wanted() is not None:
-            self._wait_everywhere(number)
+        result, number, epoch = self._record.write(noted)
+        if epoch is not None:
+            self._wait_everywhere(number, epoch)
         elif self.lease.number < number:
             self._wait_here(number)
         return result
@@ -74,8 +75,8 @@ class NodeStore:
         self._record.close()
         self.lease.close()
 
-    def _wait_everywhere(self, number: int) -> None:
-        answered = self._confirmer.ask(Question(number, self._receipt_wait_ms, everywhere=True))
+    def _wait_everywhere(self, number: int, epoch: str) -> None:
+        answered = self._confirmer.ask(Question(number, self._receipt_wait_ms, epoch))
         if answered.receipt is None:
             raise StoreUnavailable(f"change {number} is committed, and the record does not say which nodes have it")
         receipts = wanted()
@@ -83,5 +84,5 @@ class NodeStore:
             receipts.put(answered.receipt)
 
     def _wait_here(self, number: int) -> None:
-        if not self._confirmer.ask(Question(number, _HERE_MS, everywhere=False)).is_here:
+        if not self._confirmer.ask(Question(number, _HERE_MS)).is_here:
             log.warning("change %d is committed, and has not come to this node yet", number)
