@@ -29,6 +29,11 @@ def answering(directory: Path) -> AbstractContextManager[Running]:
     return _nginx(directory / "upstream", LOAD_CORE, "", _ANSWERS.format(body=_BODY))
 
 
+def serving(directory: Path, folder: Path) -> AbstractContextManager[Running]:
+    """An upstream that answers with the files of a folder."""
+    return _nginx(directory / "files-upstream", LOAD_CORE, "", f"default_type application/json; root {folder};")
+
+
 def proxying(directory: Path, to: str) -> AbstractContextManager[Running]:
     """A plain proxy, with connections that are kept, on the core of the servers."""
     kept = "keepalive 64; keepalive_requests 100000000;"

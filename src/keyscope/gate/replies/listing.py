@@ -95,8 +95,8 @@ class Listing:
 
     def _take(self, piece: Piece) -> bytes:
         match piece:
-            case Elements(each, _):
-                return self._elements(each)
+            case Elements(each, text):
+                return self._elements(each, text)
             case Member(name, value):
                 self._member(name, value)
             case Opened() | Closed():
@@ -119,7 +119,7 @@ class Listing:
             if cuts is not None:
                 (self._after if self._in_list else self._before).append(_written(name) + b":" + cuts(value))
 
-    def _elements(self, each: list[Raw]) -> bytes:
+    def _elements(self, each: list[Raw], text: bytes) -> bytes:
         ids = ids_in(each, self._id)
         self._seen += len(each)
         self.last = ids[-1]
@@ -127,7 +127,15 @@ class Listing:
         kept = list(compress((raw for _, raw in named), self._keep([thing for thing, _ in named])))
         room = len(kept) if self._most is None else self._most - self._kept
         self._beyond = self._beyond or len(kept) > room
+        if 0 < len(kept) == len(each) <= room and self._goes_on_as_it_is(text, len(each)):
+            comma, self._kept = b"," if self._kept else self._opening(), self._kept + len(each)
+            return comma + text
         return b"".join(self._written(raw) for raw in kept[: max(room, 0)])
+
+    def _goes_on_as_it_is(self, text: bytes, count: int) -> bool:
+        """Whether nothing is to be cut out of these elements, and each has one id."""
+        cuts = self._of_each
+        return cuts is not None and not cuts.may_touch(text) and _has_one(text, self._id, count)
 
     def _written(self, raw: Raw) -> bytes:
         comma = b"," if self._kept else self._opening()
@@ -159,8 +167,13 @@ def _reader_of(name: str) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(kind).decode
 
 
+def _has_one(text: bytes, name: str, count: int) -> bool:
+    """Whether so many elements that have a member of this name have no more of it, by a quick look."""
+    return text.count(f'"{name}"'.encode()) == count and b"\\u" not in text
+
+
 def _once(text: bytes, name: str) -> bytes:
     """The element with one member of this name alone, that which was judged."""
-    if text.count(f'"{name}"'.encode()) == 1 and b"\\u" not in text:
+    if _has_one(text, name, 1):
         return text
     return b"{" + b",".join(_written(key) + b":" + value for key, value in members(text).items()) + b"}"

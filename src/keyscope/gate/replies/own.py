@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from keyscope.authority.ports import Clock
-from keyscope.authority.things import Thing, Things
+from keyscope.authority.things import Owners, Thing, Things
 from keyscope.errors import BadRequest, KeyscopeError, NotRecorded
 from keyscope.gate.replies.cuts import Steps
 from keyscope.model.body import JsonPath
@@ -21,7 +21,7 @@ from keyscope.model.hidden import hidden_from
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route
 from keyscope.model.reach import reach_of
-from keyscope.model.restriction.things import Instances, Own
+from keyscope.model.restriction.things import Instances
 from keyscope.wire.codec import decode_strict
 
 
@@ -36,12 +36,17 @@ class OwnThings:
     def may_see(self, lineage: Lineage, resource: str, ids: Sequence[str]) -> list[bool]:
         """Of things of one type, which fit all restrictions of the line. Raises StoreUnavailable."""
         limits = [(bound.holder, limit) for bound in lineage.bounds for limit in bound.limits if limit.limits(resource)]
-        needs_owners = any(isinstance(limit, Own) for _, limit in limits)
-        things = [(resource, thing) for thing in ids]
-        owners = self._things.owners(lineage.key.account_id, things) if needs_owners else {}
-        return [
-            all(_fits(limit, thing, holder, owners.get(thing, _NOBODY)) for holder, limit in limits) for thing in things
-        ]
+        seen = [True] * len(ids)
+        owners: Owners | None = None
+        for holder, limit in limits:
+            if isinstance(limit, Instances):
+                fits = [limit.fits(resource, thing) for thing in ids]
+            else:
+                if owners is None:
+                    owners = self._things.owners(lineage.key.account_id, [(resource, thing) for thing in ids])
+                fits = [holder in owners.get((resource, thing), _NOBODY) for thing in ids]
+            seen = [both and fit for both, fit in zip(seen, fits, strict=True)]
+        return seen
 
     async def record(self, allow: Allow, reply: bytes) -> None:
         """Write down what the call has made, by the reply. Raises NotRecorded if that cannot be done."""
@@ -98,10 +103,6 @@ def limited_list(allow: Allow) -> tuple[str, Steps] | None:
 
 
 _NOBODY: frozenset[str] = frozenset()
-
-
-def _fits(limit: Instances | Own, thing: Thing, holder: str, owners: frozenset[str]) -> bool:
-    return limit.fits(*thing) if isinstance(limit, Instances) else holder in owners
 
 
 def _made(route: Route | None, reply: bytes) -> list[Thing]:
