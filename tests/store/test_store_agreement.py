@@ -1,13 +1,15 @@
-"""The same operations give the same answers from memory and from SQLite, whatever they are."""
+"""The same operations give the same answers from memory, SQLite and PostgreSQL, whatever they are."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.postgres import Databases
 from tests.store.samples import a_reply, digest
 
 from keyscope.authority.ports import Account, KeyQuery, Store, Writer
@@ -17,6 +19,7 @@ from keyscope.model.run import Run
 from keyscope.model.scope import Level, Scope
 from keyscope.model.token import Kind
 from keyscope.store.memory import MemoryStore
+from keyscope.store.postgres.store import PostgresStore
 from keyscope.store.sqlite import SqliteStore
 
 Step = Callable[[Writer], None]
@@ -146,24 +149,34 @@ def page(store: Store, query: KeyQuery) -> object:
     return ([line.line for line in found.items], found.has_more, found.total)
 
 
+Transactions = list[tuple[list[tuple[str, object]], bool]]
+many_transactions = st.lists(st.tuples(st.lists(steps, max_size=6), st.booleans() | st.just(False)), max_size=6)
+many_queries = st.lists(queries, min_size=5, max_size=20)
+
+
+def agree(memory: Store, other: Store, transactions: Transactions, asked: list[KeyQuery]) -> None:
+    for store in (memory, other):
+        store.write(lambda writer: writer.add_account(Account("acct_1", "One", 1)))
+    for transaction, halt in transactions:
+        assert run(memory, transaction, halt=halt) == run(other, transaction, halt=halt)
+    assert everything(memory) == everything(other)
+    assert attempt(lambda: lines(memory)) == attempt(lambda: lines(other))
+    for query in asked:
+        assert page(memory, query) == page(other, query)
+
+
 @settings(deadline=None, max_examples=150)
-@given(
-    transactions=st.lists(st.tuples(st.lists(steps, max_size=6), st.booleans() | st.just(False)), max_size=6),
-    asked=st.lists(queries, min_size=5, max_size=20),
-)
-def test_memory_and_sqlite_agree(
-    transactions: list[tuple[list[tuple[str, object]], bool]], asked: list[KeyQuery]
-) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        memory, sqlite = MemoryStore(), SqliteStore.open(Path(directory) / "keyscope.db")
-        for store in (memory, sqlite):
-            store.write(lambda writer: writer.add_account(Account("acct_1", "One", 1)))
-        try:
-            for transaction, halt in transactions:
-                assert run(memory, transaction, halt=halt) == run(sqlite, transaction, halt=halt)
-            assert everything(memory) == everything(sqlite)
-            assert attempt(lambda: lines(memory)) == attempt(lambda: lines(sqlite))
-            for query in asked:
-                assert page(memory, query) == page(sqlite, query)
-        finally:
-            sqlite.close()
+@given(transactions=many_transactions, asked=many_queries)
+def test_memory_and_sqlite_agree(transactions: Transactions, asked: list[KeyQuery]) -> None:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        closing(SqliteStore.open(Path(directory) / "keyscope.db")) as store,
+    ):
+        agree(MemoryStore(), store, transactions, asked)
+
+
+@settings(deadline=None, max_examples=30)
+@given(transactions=many_transactions, asked=many_queries)
+def test_memory_and_postgresql_agree(databases: Databases, transactions: Transactions, asked: list[KeyQuery]) -> None:
+    with closing(PostgresStore.open(databases.fresh())) as store:
+        agree(MemoryStore(), store, transactions, asked)

@@ -1,7 +1,7 @@
 """Group commit: writes that wait for each other share one transaction, and so one wait for the disk.
 
-Whoever gets the write lock runs all that is waiting, in the order of arrival, each inside a savepoint of its own: one
-that fails undoes itself and nothing else. Nobody hears of a result before the commit is durable.
+Whoever leads runs all that is waiting, in the order of arrival, each inside a savepoint of its own: one that fails
+undoes itself and nothing else. Nobody hears of a result before the commit is durable.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any, TypeVar
 
 from keyscope.authority.ports import Writer
@@ -24,13 +24,14 @@ MOST_TOGETHER = 64
 
 
 class Job:
-    """One write: what to do, and once ``done`` what came of it."""
+    """One write: what to do, and once ``done`` what came of it. It is ``woken`` then, or when it is to lead."""
 
-    __slots__ = ("_error", "_result", "done", "work")
+    __slots__ = ("_error", "_result", "done", "woken", "work")
 
     def __init__(self, work: Callable[[Writer], Any]) -> None:
         self.work = work
         self.done = False
+        self.woken = Semaphore(0)
         self._result: Any = None
         self._error: BaseException | None = None
 
@@ -50,29 +51,51 @@ class Job:
 
 
 class Batches:
-    """What waits to be written, and who may write. ``commit`` runs jobs in one transaction; it raises if all failed."""
+    """What waits to be written, and who writes. ``commit`` runs jobs in one transaction; it raises if all failed.
+
+    One of the callers leads: it writes what waits, wakes everybody whose work is done, and lets the next one lead.
+    ``lock`` is held while something is written.
+    """
 
     def __init__(self, commit: Callable[[list[Job]], None], patience_s: float) -> None:
         self.lock = Lock()
         self.waiting: deque[Job] = deque()
         self._commit = commit
         self._patience_s = patience_s
+        self._door = Lock()
+        self._is_led = False
 
     def write(self, work: Callable[[Writer], T]) -> T:
         """Returns the result of ``work`` once it is committed."""
         job = Job(work)
-        self.waiting.append(job)
-        if not self.lock.acquire(timeout=self._patience_s):
-            with suppress(ValueError):  # of a job that was taken up meanwhile, and whose end is not known
-                self.waiting.remove(job)
-            raise StoreUnavailable("another thread of this process has been writing for too long")
-        try:
-            if not job.done:
-                self._write_waiting()
-        finally:
-            self.lock.release()
+        with self._door:
+            self.waiting.append(job)
+            leads, self._is_led = not self._is_led, True
+        if not leads and not job.woken.acquire(timeout=self._patience_s):
+            self._withdraw(job)
+        if not job.done:
+            self._lead()
         result: T = job.outcome()
         return result
+
+    def _withdraw(self, job: Job) -> None:
+        """Raises StoreUnavailable, unless the turn of the job came at this very moment."""
+        with self._door:
+            if job.woken.acquire(blocking=False):
+                return
+            with suppress(ValueError):  # of a job that was taken up meanwhile, and whose end is not known
+                self.waiting.remove(job)
+        raise StoreUnavailable("another thread of this process has been writing for too long")
+
+    def _lead(self) -> None:
+        try:
+            with self.lock:
+                self._write_waiting()
+        finally:
+            with self._door:
+                self._is_led = bool(self.waiting)
+                if self.waiting:
+                    self.waiting[0].woken.release()
 
     def _write_waiting(self) -> None:
         jobs = take(self.waiting)
@@ -86,6 +109,7 @@ class Batches:
         finally:
             for job in jobs:
                 job.done = True
+                job.woken.release()
 
 
 def take(waiting: deque[Job]) -> list[Job]:

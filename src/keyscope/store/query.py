@@ -24,6 +24,14 @@ EVENTS = f"{_EVENT} WHERE number > ? ORDER BY number LIMIT ?"
 EVENTS_OF_ACCOUNT = f"{_EVENT} WHERE account_id = ? AND number > ? ORDER BY number LIMIT ?"
 """Both with rows for rows.event_of."""
 
+REPLY = (
+    "SELECT caller_id, request_id, request_digest, sealed, created_at_ms FROM replies"
+    " WHERE caller_id = ? AND request_id = ?"
+)
+"""With a row for rows.reply_of."""
+
+DROP_REPLIES = "DELETE FROM replies WHERE created_at_ms < ?"
+
 ADD_KEY = "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 REPLACE_KEY = (
     "UPDATE keys SET (id, digest, account_id, kind, parent_id, name, scopes, created_at_ms,"

@@ -187,12 +187,7 @@ class SqlReader:
         return row[0] or 0 if row is not None else 0
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
-        row = self._one(
-            "SELECT caller_id, request_id, request_digest, sealed, created_at_ms FROM replies"
-            " WHERE caller_id = ? AND request_id = ?",
-            caller_id,
-            request_id,
-        )
+        row = self._one(sql.REPLY, caller_id, request_id)
         return rows.reply_of(row) if row is not None else None
 
     def held_by_id(self, held_id: str) -> Held | None:
@@ -322,7 +317,7 @@ class SqlWriter(SqlReader):
         self._connection.execute("INSERT INTO replies VALUES (?, ?, ?, ?, ?)", rows.reply_row(reply))
 
     def drop_replies(self, before_ms: int) -> None:
-        self._connection.execute("DELETE FROM replies WHERE created_at_ms < ?", (before_ms,))
+        self._connection.execute(sql.DROP_REPLIES, (before_ms,))
 
     def put_held(self, held: Held) -> None:
         if self.key(held.key_id) is None:

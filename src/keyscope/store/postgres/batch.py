@@ -6,14 +6,14 @@ commits.
 
 from __future__ import annotations
 
-from psycopg import Pipeline
 from psycopg.pq import PipelineStatus
 
 from keyscope.errors import StoreUnavailable
 from keyscope.store.batch import Job
 from keyscope.store.postgres import query as pg
 from keyscope.store.postgres.connect import Link
-from keyscope.store.postgres.session import Numbers, PostgresWriter
+from keyscope.store.postgres.gathered import Gathered
+from keyscope.store.postgres.writer import Numbers, PostgresWriter
 
 
 def run_together(link: Link, jobs: list[Job], database_id: str) -> Numbers:
@@ -24,9 +24,9 @@ def run_together(link: Link, jobs: list[Job], database_id: str) -> Numbers:
     link.warned = ""
     with link.pipeline() as pipeline:
         link.execute(pg.BEGIN_WRITING)
-        writer = PostgresWriter(link, _lock(link, database_id))
+        writer = PostgresWriter(Gathered(link, pipeline), _lock(link, database_id))
         for job in jobs:
-            _run_apart(link, pipeline, writer, job)
+            _run_apart(link, writer, job)
         last = writer.finish()
         link.execute("COMMIT")
     if link.warned:
@@ -43,26 +43,15 @@ def _lock(link: Link, database_id: str) -> Numbers:
     return Numbers(change, event)
 
 
-def _run_apart(link: Link, pipeline: Pipeline, writer: PostgresWriter, job: Job) -> None:
-    before = writer.last_event
-    link.execute("SAVEPOINT job")
+def _run_apart(link: Link, writer: PostgresWriter, job: Job) -> None:
+    writer.begin()
     try:
         job.run(writer)
     except Exception as error:
         if link.closed or link.pgconn.pipeline_status != PipelineStatus.ON:
             # PostgreSQL itself complains, and has ended the transaction of all.
             raise
-        _roll_back(link, pipeline)
-        writer.undo(before)
+        writer.undo()
         job.fail(error)
     else:
-        link.execute("RELEASE job")
         writer.settle()
-
-
-def _roll_back(link: Link, pipeline: Pipeline) -> None:
-    link.execute("ROLLBACK TO job")
-    # At an end like this psycopg lets go of what it has prepared, and does so after the next statement. So it must have
-    # heard of the end by then, and that statement must be one that it does not prepare.
-    pipeline.sync()
-    link.execute("RELEASE job", prepare=False)

@@ -14,7 +14,7 @@ from keyscope.errors import StoreUnavailable
 from keyscope.store.postgres import query as pg
 from keyscope.store.postgres.address import Address
 from keyscope.store.postgres.connect import Link
-from keyscope.store.postgres.session import PostgresReader
+from keyscope.store.postgres.session import PostgresReader, Spoken
 from keyscope.store.postgres.trouble import closing_the_gate
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Pool:
         with closing_the_gate(self._address), self.link() as link, link.pipeline():
             link.execute(pg.BEGIN_READING)
             try:
-                return work(PostgresReader(link))
+                return work(PostgresReader(Spoken(link)))
             finally:
                 if not link.closed:
                     # Nothing was written. After a ROLLBACK psycopg would prepare its statements anew.

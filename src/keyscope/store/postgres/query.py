@@ -41,12 +41,6 @@ SELECT EXISTS (SELECT FROM keys WHERE id = ?),
     EXISTS (SELECT FROM accounts WHERE id = ?)
 """
 
-ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
-COUNT_KEY = (
-    "INSERT INTO key_totals VALUES (?, ?, 1) ON CONFLICT (account_id, kind) DO UPDATE SET total = key_totals.total + 1"
-)
-ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
 ADD_CHANGES = (
     "INSERT INTO changes SELECT number, string_to_array(ids, ' ')"
     " FROM unnest(CAST(? AS BIGINT[]), CAST(? AS TEXT[])) AS made(number, ids)"

@@ -14,8 +14,8 @@ from typing import TypeVar, cast
 from keyscope.authority.ports import Index, Reader, Writer
 from keyscope.authority.receipts import wanted
 from keyscope.errors import StoreUnavailable
-from keyscope.store.postgres.session import PostgresWriter
 from keyscope.store.postgres.store import PostgresStore
+from keyscope.store.postgres.writer import PostgresWriter
 from keyscope.store.replica import file
 from keyscope.store.replica.confirming import Confirmer, Question
 from keyscope.store.replica.lease import Lease
