@@ -84,9 +84,8 @@ def slowly(body: bytes, size: int, kind: str = "application/json") -> Stream:
     """An upstream that sends its answer in chunks of this size."""
 
     async def stream(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        writer.write(
-            f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".encode()
-        )
+        fields = f"content-type: {kind}\r\nconnection: close\r\ntransfer-encoding: chunked"
+        writer.write(f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n".encode())
         for at in range(0, len(body), size):
             part = body[at : at + size]
             writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
