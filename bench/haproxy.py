@@ -1,9 +1,11 @@
 """Keyscope's engine in HAProxy, beside plain HAProxy: `keyscope serve --engine haproxy`, all on one core.
 
 *64 keys*: of 100,000, in turn, one path. *20,000 keys*: of 1,000,000, in turn, on 40,000 distinct paths, so that no
-cache of a few thousand patterns helps; plain HAProxy gets the same requests. Revocation is timed from outside, over the
-port of the engine: the answer to a revocation comes after its commit, so what follows the answer is what a holder of
-the key still could have had. Memory is what all processes hold beyond pages of files (RssAnon).
+cache of a few thousand patterns helps; plain HAProxy gets the same requests. Revocation is timed from outside, over
+the port of the engine: the answer to a revocation comes after its commit, so what follows the answer is what a holder
+of the key still could have had. The calls read logs, which HAProxy judges for every key: what could hold a credential
+(`GET /v1/devboxes/{id}`) it leaves to Keyscope for keys that may only read. Memory is what all processes hold beyond
+pages of files (RssAnon).
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from bench.proxies import PER_CPU, Found, measured, started
 from bench.report import Row, Target, at_least, at_most, known
 
 NAME = "haproxy"
-_PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1"
-_MANY_PATHS = "/v1/devboxes/dbx_30xQ2cP{n}"
+_PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1/logs"
+_MANY_PATHS = "/v1/devboxes/dbx_30xQ2cP{n}/logs"
 _PATHS = 40_000
 _START_S = 120
 _OF_HAPROXY = b"Ask what would allow it, with this key"

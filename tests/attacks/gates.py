@@ -15,7 +15,7 @@ from tests.attacks.runner import Upstream
 from tests.gate.proxies import UPSTREAM_KEY, running
 from tests.haproxy.inside import Inside, until
 from tests.haproxy.team import UPSTREAM_KEY as TEAMS_KEY
-from tests.haproxy.team import running_team
+from tests.haproxy.team import judges_alone, running_team
 from tests.inprocess.serving import Served
 from tests.live import Live, free_port
 from tests.recorder import Recorder
@@ -26,11 +26,15 @@ Edit = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Front:
-    """A gate that runs: where it listens, the Keyscope that decides, and what notes whatever arrives behind it."""
+    """A gate that runs: where it listens, the Keyscope that decides, and what notes whatever arrives behind it.
+
+    ``settle`` waits until it judges as it does when no key has changed for a while.
+    """
 
     port: int
     live: Live
     upstream: Upstream
+    settle: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def fed(place: Place) -> Iterator[Front]:
         ) as live,
         running_team(live, place.upstream, place.new_directory(), place.edit) as team,
     ):
-        yield Front(team.port, live, place.upstream)
+        yield Front(team.port, live, place.upstream, lambda: until(lambda: judges_alone(team, live, place.upstream)))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ arrive there; and what arrives unclean is a fault that no stated difference cove
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tests.attacks.clean import unclean
@@ -27,9 +27,11 @@ class Result:
     fault: str | None
 
 
-def run_rows(gate: Gate, front: Front, rows: Iterable[Row] | None = None) -> list[Result]:
-    """Send the rows (all that apply to a gate) to a gate that runs."""
-    runner = Runner(front.live, front.upstream, front.port)
+def run_rows(
+    gate: Gate, front: Front, rows: Iterable[Row] | None = None, settle: Callable[[], object] | None = None
+) -> list[Result]:
+    """Send the rows (all that apply to a gate) to a gate that runs; ``settle`` is called before each."""
+    runner = Runner(front.live, front.upstream, front.port, settle)
     try:
         return [_judged(gate, runner, row) for row in (rows_for(PROXY) if rows is None else rows)]
     finally:

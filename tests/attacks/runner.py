@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -44,6 +45,10 @@ class Upstream(Protocol):
     def settle(self) -> None: ...
 
 
+def _at_once() -> None:
+    """Nothing to wait for."""
+
+
 class WrongVerdict(AssertionError):
     """A row got another verdict than it should, or what it asserts does not hold."""
 
@@ -51,9 +56,14 @@ class WrongVerdict(AssertionError):
 class Runner:
     """Rows against one server. A row with steps before it gets keys of its own; the others share one set."""
 
-    def __init__(self, live: Live, upstream: Upstream, port: int | None = None) -> None:
-        """``port`` is where the gate listens, if another program than Keyscope's server is the gate."""
+    def __init__(
+        self, live: Live, upstream: Upstream, port: int | None = None, settle: Callable[[], object] | None = None
+    ) -> None:
+        """``port`` is where the gate listens, if another program than Keyscope's server is the gate. ``settle`` is
+        called when all keys of a row are made, before it is sent.
+        """
         self._upstream = upstream
+        self._settle = settle or _at_once
         self._port = live.port if port is None else port
         self._host = f"127.0.0.1:{self._port}"
         self._world = World(live)
@@ -85,13 +95,18 @@ class Runner:
     def _case(self, row: Row, face: str, cast: Cast) -> Case:
         self._clear()
         if row.raw_request is not None:
-            request, outcome = None, h1.exchange(self._port, raw_bytes(row, self._host, cast))
+            request, sent = None, raw_bytes(row, self._host, cast)
+            self._settle()
+            outcome = h1.exchange(self._port, sent)
         elif row.proto == "h2":
             body = row.body.encode(row.encoding) if row.body is not None else None
-            request, outcome = None, h2c.exchange(self._port, h2_fields(row, self._host, cast), body)
+            request, fields = None, h2_fields(row, self._host, cast)
+            self._settle()
+            outcome = h2c.exchange(self._port, fields, body)
         else:
             request = compose(row, face, self._host, cast)
             head = request.method == "HEAD"
+            self._settle()
             outcome = h1.exchange(self._port, request.bytes(), head, lambda: _wait_for(row, cast))
         if face in IN_FRONT:
             self._send_marker()

@@ -65,5 +65,5 @@ def test_a_broken_configuration_is_caught(
 ) -> None:
     gate = GATE[broken.gate]
     with gate.start(Place(upstream, new_directory, broken.edit)) as front:
-        results = run_rows(gate, front, [BY_ID[row_id] for row_id in broken.rows])
+        results = run_rows(gate, front, [BY_ID[row_id] for row_id in broken.rows], front.settle)
     assert [result.row.id for result in results if result.fault is None] == [], "these rows did not notice"

@@ -60,7 +60,7 @@ def test_what_the_other_commands_read_is_no_misspelt_setting(new_directory: Call
 @pytest.mark.parametrize(
     ("database", "sentence"),
     [
-        ("postgresql://x", "not supported"),
+        ("postgresql:///k?host=/no/such/folder", "cannot be used"),
         ("keyscope.db", "no form"),
         ("sqlite:///no/such/folder/k.db", "folder"),
     ],

@@ -94,10 +94,15 @@ CALLS = [
 ]
 
 
+MAKES = ("POST", "/v1/devboxes")
+
+
 @pytest.mark.parametrize("restrictions", RESTRICTED, ids=lambda one: next(iter(one)))
 def test_every_door_holds_restrictions_alike(restrictions: dict[str, Any], doors: Doors) -> None:
     key = doors.restricted_key(restrictions)
     for method, target, body in CALLS:
+        if (method, target) == MAKES and "own" in restrictions:
+            continue
         sent = body.encode() if body is not None else None
         wanted = doors.gate.send(method, target, key, sent)
         for door in doors.others:
@@ -105,6 +110,13 @@ def test_every_door_holds_restrictions_alike(restrictions: dict[str, Any], doors
             assert answer.status == wanted.status, (method, target)
             if wanted.status != 200:
                 assert answer.json() == wanted.json(), (method, target)
+
+
+def test_what_a_key_makes_is_its_own_only_at_a_door_that_sees_the_reply(doors: Doors) -> None:
+    key = doors.restricted_key({"own": ["devboxes"]})
+    for door in doors.others:
+        answer = door.send(*MAKES, key, b"{}")
+        assert (answer.status, answer.json()["objections"][0]["reason"]) == (403, "not_seen")
 
 
 def test_the_sets_hold_both_verdicts() -> None:
