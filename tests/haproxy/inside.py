@@ -19,6 +19,11 @@ USAGE = "/v1/devboxes/dbx_1/usage"
 """A read of which HAProxy judges every key alone: there is no credential in its reply."""
 
 
+def mistyped(secret: str) -> str:
+    """Another key's text, which nobody issued."""
+    return secret[:-1] + ("x" if secret[-1] != "x" else "y")
+
+
 def until(condition: Callable[[], T | None], wait_s: float = WAIT_S) -> T:
     """The first result that is true."""
     end = time.monotonic() + wait_s

@@ -148,7 +148,7 @@ def test_it_judges_no_longer_while_nothing_can_be_written_down(fresh: Live) -> N
         assert ask().status_code == 200  # short trouble refuses nobody
         until(lambda: ask().status_code == 503)
         assert ask().json()["code"] == "audit_unavailable"
-        assert not Inside(fresh).is_judging()
+        until(lambda: not Inside(fresh).is_judging())
         other.execute("ROLLBACK")
     until(lambda: ask().status_code == 200)
     until(Inside(fresh).is_judging)

@@ -91,7 +91,7 @@ class Client:
             check=False,
             timeout=TIMEOUT_S,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, f"ended with {done.returncode}: {done.stderr}"
         answer = json.loads(done.stdout)
         assert answer["version"] == self.version
         return [Outcome(**outcome) for outcome in answer["outcomes"]]
