@@ -75,6 +75,15 @@ def test_there_is_no_colour_off_a_terminal(ask: Ask) -> None:
         assert "\x1b" not in ask(*words).stdout
 
 
+def test_a_key_is_told_what_it_is_bound_to(ask: Ask) -> None:
+    bound = ("--restrict", "uses=3", "--restrict", "instances.devboxes=dbx_a", "--lease", "15m")
+    key = ask("keys", "create", "--name", "bound", "--scope", "devboxes:read", *bound, "--secret-only").stdout.strip()
+    assert ask("can", key, "GET", "/v1/devboxes/dbx_a").returncode == 0
+    said = ask("me", key=key).stdout
+    assert all(words in said for words in ("only devboxes", "dbx_a", "lease", "0 times, 3 left"))  # to ask is no use
+    assert ask("can", key, "GET", "/v1/devboxes/dbx_b").returncode == 1
+
+
 def test_me_and_can(ask: Ask, live: Live) -> None:
     key = live.mint("devboxes:read", name="asker")["key_secret"]
     assert "devboxes:read" in ask("me", key=key).stdout

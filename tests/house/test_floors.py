@@ -391,6 +391,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli.serve",
         "cli.gate",
         "cli.restricting",
+        "cli.bound",
         "cli.attenuate",
         "cli.keys",
         "cli.holds",

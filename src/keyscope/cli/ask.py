@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from keyscope.authority.explain import Explanation, explain
+from keyscope.cli.bound import bound_pairs
 from keyscope.cli.client import connect
 from keyscope.cli.options import ScopeText, as_json, option
 from keyscope.cli.output import moment, print_json, print_pairs
@@ -40,7 +41,8 @@ def me(context: click.Context, json: bool) -> None:
     pairs = [("id", view["id"]), ("name", view["name"]), ("kind", view["kind"]), ("account", view["account_id"])]
     if view["derived_id"] is not None:
         pairs.append(("derived, as", view["derived_id"]))
-    print_pairs([*pairs, ("may", scopes), ("expires", moment(view["expires_at_ms"]))])
+    pairs += [("may", scopes), ("expires", moment(view["expires_at_ms"]))]
+    print_pairs([*pairs, *bound_pairs(view["id"], view["run"], view["restrictions"], view["spent"])])
 
 
 @me.command()
@@ -95,7 +97,7 @@ def _key_text(key: str) -> str:
 
 def _online(key: str, method: str, path: str, content: bytes | None) -> Any:
     if os.environ.get("KEYSCOPE_API_KEY"):
-        asked: dict[str, Any] = {"key": key, "method": method, "path": path}
+        asked: dict[str, Any] = {"key": key, "method": method, "path": path, "counts": False}
         if content is not None:
             asked["body"] = decode_strict(content)
         with connect() as client:

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from keyscope.cli.bound import bound_pairs
 from keyscope.cli.client import Client, ServerRefused, connect
 from keyscope.cli.options import Duration, RunText, ScopeText, as_json, option
 from keyscope.cli.output import moment, note, note_receipt, print_json, print_pairs, print_table, scopes_text
-from keyscope.cli.restricting import described, read_restrictions, restrict_option
+from keyscope.cli.restricting import read_restrictions, restrict_option
 from keyscope.model.scope import Scope
 
 RESTRICTED = "/v1/restricted_keys"
@@ -231,10 +232,7 @@ def print_key(key: dict[str, Any], json: bool) -> None:
         ("expires", moment(key["expires_at_ms"])),
         ("last used", moment(key["last_used_at_ms"])),
     ]
-    pairs += _run_pairs(key.get("run") or {})
-    for bound in key.get("effective_restrictions", []):
-        above = "" if bound["holder"] == key["id"] else f" (of {bound['holder']})"
-        pairs += [(f"restricted: {kind}", value + above) for kind, value in described(bound["restrictions"])]
+    pairs += bound_pairs(key["id"], key.get("run"), key.get("effective_restrictions", ()), key.get("spent"))
     if key.get("observe_until_ms"):
         pairs.append(("observed until", moment(key["observe_until_ms"])))
     if key.get("narrowed_from") is not None:
@@ -246,15 +244,6 @@ def print_key(key: dict[str, Any], json: bool) -> None:
         pairs.append(("dead secret used", f"{key['dead_uses']} times, last {moment(key['dead_used_at_ms'])}"))
     print_pairs(pairs)
     note_receipt(key)
-
-
-def _run_pairs(run: dict[str, Any]) -> list[tuple[str, str]]:
-    pairs = []
-    if run.get("devbox_id"):
-        pairs.append(("ends with", f"devbox {run['devbox_id']}"))
-    if run.get("lease_ms"):
-        pairs.append(("lease", f"until {moment(run['lease_until_ms'])}, {run['lease_ms'] / 1000:g} s each"))
-    return pairs
 
 
 def _row(key: dict[str, Any]) -> tuple[str, ...]:
