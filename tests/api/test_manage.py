@@ -60,6 +60,7 @@ def test_describe_says_everything_but_the_secret(live: Live) -> None:
         "narrowed_at_ms": None,
         "restrictions": None,
         "effective_restrictions": [],
+        "spent": [],
         "run": None,
         "narrowed_from": None,
         "observe_until_ms": None,
