@@ -65,7 +65,6 @@ from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
 
-
 HELD = b"keyscope held calls v1"
 """What the key is derived for that they are encrypted with."""
 _ENDING = ("/revoke", "/panic")
@@ -85,7 +84,10 @@ class Application:
         recording: Recording | None = None,
     ) -> None:
         self._settings = settings
+        self._policy = policy
         self._store = store
+        self._clock = clock
+        self._entropy = entropy
         self._recording = recording
         self.traces: Traces | None = None
         """Where calls are traced, if they are to be."""
@@ -94,73 +96,89 @@ class Application:
         self.counts = SharedCounts(self._meter)
         if recording is not None:
             recording.meter = self._meter
-        barred: set[str] = set()
+        self._barred: set[str] = set()
         self.index = store.open_index()
-        self.verifier = Verifier(self.index, policy.table(), clock, barred, recording.ledger if recording else None)
+        ledger = recording.ledger if recording else None
+        self.verifier = Verifier(self.index, policy.table(), clock, self._barred, ledger)
         proxies = settings.trusted_proxies
         self._proxies = Proxies(proxies) if proxies is not None else None
-        knows = proxies is not None
-        self.things = things_for(settings.database)
-        owners = self.things.owners if self.things is not None else None
-        sight = Sight(
-            body=BodySeen.LATER,
-            sees_reply=self.things is not None,
-            sees_end=True,
-            counts=True,
-            holds=True,
-            knows_peer=knows,
-            owners=owners,
-        )
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
-        self.runs = Runs(store, clock, barred)
+        self.things = things_for(settings.database)
+        self.runs = Runs(store, clock, self._barred)
         self.webhooks = kept_for(settings.beside, entropy)
-        holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
-        self._proxy = Proxy(
+        self._holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
+        self._sight = self._sees(BodySeen.LATER, sees_reply=self.things is not None, holds=True)
+        self._proxy = self._made_proxy(upstream)
+        self._websockets = WebSocketGate(self.verifier, upstream, self._meter, self._sees(BodySeen.WHOLE))
+        self.held = HoldRunner(self.verifier, self._holds, self._sight, self._proxy.send_held)
+        self.feed = Feed(store, self.index, clock)
+        self.deliverer = self._made_deliverer()
+        self.meters = Meters(store, clock, self.counts, recording, self.verifier, self.webhooks.outbox)
+        self.meters.stale_ms = self._stale_ms
+        desk = self._desk()
+        reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)
+        console = self._console(desk, entropy) if settings.console else None
+        self._management = Management(desk, reports, console)
+
+    def _sees(self, body: BodySeen, *, sees_reply: bool = False, holds: bool = False) -> Sight:
+        """What a gate that carries calls to their end sees of them."""
+        return Sight(
+            body=body,
+            sees_reply=sees_reply,
+            sees_end=True,
+            counts=True,
+            holds=holds,
+            knows_peer=self._proxies is not None,
+            owners=self.things.owners if self.things is not None else None,
+        )
+
+    def _made_proxy(self, upstream: Upstream | None) -> Proxy:
+        return Proxy(
             self.verifier,
             upstream,
             self._meter,
-            max_body_bytes=settings.max_body_bytes,
-            body_timeout_s=settings.body_timeout_s,
-            sight=sight,
+            max_body_bytes=self._settings.max_body_bytes,
+            body_timeout_s=self._settings.body_timeout_s,
+            sight=self._sight,
             runs=RunWatch(self.index, self.runs),
-            own=OwnThings(self.things, clock) if self.things is not None else None,
-            holding=Holding(holds),
+            own=OwnThings(self.things, self._clock) if self.things is not None else None,
+            holding=Holding(self._holds),
         )
-        opens = Sight(body=BodySeen.WHOLE, counts=True, sees_end=True, knows_peer=knows, owners=owners)
-        self._websockets = WebSocketGate(self.verifier, upstream, self._meter, opens)
-        self.held = HoldRunner(self.verifier, holds, sight, self._proxy.send_held)
-        self.feed = Feed(store, self.index, clock)
-        outbox, sealer = self.webhooks.outbox, self.webhooks.sealer
-        self.deliverer = Deliverer(
-            Making(store, outbox, clock, int(settings.webhook_expiring_s * 1000)),
+
+    def _made_deliverer(self) -> Deliverer:
+        settings, outbox = self._settings, self.webhooks.outbox
+        return Deliverer(
+            Making(self._store, outbox, self._clock, int(settings.webhook_expiring_s * 1000)),
             outbox,
-            sealer,
-            clock,
+            self.webhooks.sealer,
+            self._clock,
             DeliveryLimits(settings.webhook_targets, int(settings.webhook_wait_s * 1000), settings.webhook_tries),
             self._meter,
         )
-        self.meters = Meters(store, clock, self.counts, recording, self.verifier, self.webhooks.outbox)
-        limits = settings.limits
-        desk = Desk(
+
+    def _desk(self) -> Desk:
+        settings, store, clock, entropy, barred = self._settings, self._store, self._clock, self._entropy, self._barred
+        outbox, sealer, limits = self.webhooks.outbox, self.webhooks.sealer, settings.limits
+        return Desk(
             verifier=self.verifier,
-            sight=sight,
-            knows_callers=proxies is not None,
+            sight=self._sight,
+            knows_callers=self._proxies is not None,
             minting=Minting(store, clock, entropy, limits),
             lifecycle=Lifecycle(store, clock, barred, limits),
             tightening=Tightening(store, clock, limits),
             runs=self.runs,
-            holds=holds,
+            holds=self._holds,
             rotation=Rotation(store, clock, entropy, limits),
             derivation=Derivation(store, clock, barred),
             panic=Panic(store, clock),
             leaks=Leaks(store, clock, barred),
             rules=AccountRules(store, clock),
             store=store,
-            trail=recording.trail if recording else None,
+            trail=self._recording.trail if self._recording else None,
             feed=self.feed,
             clock=clock,
-            policy=policy,
+            policy=self._policy,
             public_url=settings.public_url,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
@@ -170,10 +188,6 @@ class Application:
             metrics_peers=settings.metrics_peers,
             stale_ms=self._stale_ms,
         )
-        self.meters.stale_ms = self._stale_ms
-        reports = LeakRoutes(desk, signing_keys(settings), revoke=settings.leaks_revoke)
-        console = self._console(desk, entropy) if settings.console else None
-        self._management = Management(desk, reports, console)
 
     def _console(self, desk: Desk, entropy: Entropy) -> Console:
         return Console(desk, Sessions(self._store, desk.clock, entropy, self._settings.session_lifetimes))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keyscope.authority.holds import end_unsettled
+from keyscope.authority.settling import end_unsettled
 from keyscope.model.event import EventKind
 from keyscope.model.held import HeldState
 from keyscope.store.memory import MemoryStore

@@ -85,6 +85,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "authority.limits",
         "authority.lookup",
         "authority.replay",
+        "authority.settling",
         "authority.holds",
         "authority.rules",
         "authority.mint",
@@ -112,6 +113,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "store",
         "store.trouble",
+        "store.transaction",
         "store.rows",
         "store.line",
         "store.query",
@@ -122,6 +124,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "store.index",
         "store.marker",
         "store.migrate",
+        "store.beside",
         "store.connect",
         "store.prepare",
         "store.held_rows",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Event
 from typing import NoReturn
 
 import psycopg
 import pytest
 from tests.postgres import Databases, Server, running
+from tests.store.batches import adding, together
 from tests.store.outside import hear, python, say
 from tests.store.samples import ACCOUNT, OTHER, a_key, a_query, an_event, digest, found, get, listed, note, put, replace
 
@@ -86,38 +86,6 @@ def test_who_follows_is_woken_by_the_commit(store: PostgresStore, url: str) -> N
         put(store, a_key("key_2", "key_0"))
         woken = [notice.payload for notice in follower.notifies(timeout=10, stop_after=2)]
     assert woken == ["2", "3"]
-
-
-def together(store: PostgresStore, works: list[Callable[[Writer], object]]) -> list[Future[object]]:
-    """Run these works in one batch: they arrive while another write goes on."""
-    entered, leave = Event(), Event()
-
-    def hold(_: Writer) -> None:
-        entered.set()
-        assert leave.wait(10)
-
-    with ThreadPoolExecutor(len(works) + 1) as pool:
-        holder = pool.submit(store.write, hold)
-        assert entered.wait(10)
-        waiting = []
-        for number, work in enumerate(works, start=1):
-            waiting.append(pool.submit(store.write, work))
-            while len(store._batches.waiting) < number:  # the order of arrival is part of what is tested
-                pass
-        leave.set()
-        holder.result()
-        return waiting
-
-
-def adding(name: str, *, fails: bool = False) -> Callable[[Writer], object]:
-    def work(writer: Writer) -> str:
-        writer.add_key(a_key(name, "key_0"))
-        writer.add_event(an_event(name=name))
-        if fails:
-            raise LookupError(name)
-        return name
-
-    return work
 
 
 def test_writes_that_wait_share_a_commit_and_one_that_fails_undoes_itself_alone(store: PostgresStore, url: str) -> None:

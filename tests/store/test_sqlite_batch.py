@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from tests.store.batches import adding, together
 from tests.store.samples import ACCOUNT, a_key, an_event, get, note
 
 from keyscope.authority.ports import Writer
@@ -26,36 +27,6 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     opened.write(lambda writer: writer.add_key(a_key("key_0")))
     yield opened
     opened.close()
-
-
-def together(store: SqliteStore, works: list[Callable[[Writer], object]]) -> list[Future[object]]:
-    """Run these works in one batch: they arrive while another write goes on."""
-    entered, leave = Event(), Event()
-
-    def hold(_: Writer) -> None:
-        entered.set()
-        assert leave.wait(10)
-
-    with ThreadPoolExecutor(len(works) + 1) as pool:
-        holder = pool.submit(store.write, hold)
-        assert entered.wait(10)
-        waiting = []
-        for number, work in enumerate(works, start=1):
-            waiting.append(pool.submit(store.write, work))
-            while len(store._batches.waiting) < number:  # the order of arrival is part of what is tested
-                pass
-        leave.set()
-        holder.result()
-        return waiting
-
-
-def adding(name: str) -> Callable[[Writer], object]:
-    def work(writer: Writer) -> str:
-        writer.add_key(a_key(name, "key_0"))
-        writer.add_event(an_event(name=name))
-        return name
-
-    return work
 
 
 def failing(name: str) -> Callable[[Writer], object]:

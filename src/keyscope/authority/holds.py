@@ -8,32 +8,23 @@ did, and that is said: the state is UNKNOWN, and the call is never sent again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from keyscope.authority.boxes import NONCE_BYTES, Box
-from keyscope.authority.lookup import acting, acting_standard
+from keyscope.authority.lookup import acting, acting_standard, living
 from keyscope.authority.ports import Clock, Entropy, HeldQuery, Reader, Store, Writer
-from keyscope.errors import BadRequest, DerivedKey, Fault, HoldSettled, InvalidToken, NotFound, TooManyHeld
-from keyscope.model.event import Event, EventKind, Origin
+from keyscope.authority.settling import Verdict, at_its_end, decided, event_of, settle, take, was_approved
+from keyscope.errors import BadRequest, DerivedKey, Fault, HoldSettled, NotFound, TooManyHeld
+from keyscope.model.event import EventKind, Origin
 from keyscope.model.held import Held, HeldState, Terms, digest_of
 from keyscope.model.ident import RANDOM_BYTES, format_id
-from keyscope.model.key import NEVER_MS, Lineage, State
-from keyscope.model.shown import shown
+from keyscope.model.key import NEVER_MS, Lineage
 
 MOST_HELD = 100
 """Calls of one key that wait at once: whoever approves must be able to read them."""
-RUN_MS = 120_000
-"""The longest that sending one may take."""
-_UNTIL_UNKNOWN_MS = RUN_MS + 30_000
-KEPT_MS = 30 * 24 * 3600 * 1000
-"""How long is kept what became of it."""
-_MOST_PATH = 2000
-_EVER_MS = _ALL = (1 << 53) - 1
-_HEADERS = "headers"
 
 
 class Request(Struct, frozen=True):
@@ -63,13 +54,6 @@ class Asked(Struct, frozen=True, kw_only=True):
     request_id: str | None
 
 
-class Verdict(StrEnum):
-    """What somebody decides."""
-
-    APPROVE = "approve"
-    REFUSE = "refuse"
-
-
 class Holds:
     """``wake`` is called when there is something to send at once."""
 
@@ -89,7 +73,7 @@ class Holds:
 
         def work(writer: Writer) -> Held:
             now_ms = self._clock.now_ms()
-            key = _living(writer, caller, now_ms)
+            key = living(writer, caller.key.id, now_ms).key.id
             same = writer.same_held(key, caller.derived, digest, asked.request_id)
             if same is not None:
                 return same
@@ -157,7 +141,7 @@ class Holds:
             held = writer.held_by_id(held_id)
             if held is None or held.due_at_ms > now_ms:
                 return None
-            return _take(writer, held, now_ms)
+            return take(writer, held, now_ms)
 
         return self._store.write(work)
 
@@ -170,7 +154,9 @@ class Holds:
         def work(writer: Writer) -> Held:
             now_ms = self._clock.now_ms()
             ended = replace(
-                _ended(held, state, now_ms, reason), status=given.status if given is not None else None, answer=answer
+                at_its_end(held, state, now_ms, reason),
+                status=given.status if given is not None else None,
+                answer=answer,
             )
             writer.put_held(ended)
             what = {"state": state.value, "status": ended.status, "reason": reason}
@@ -222,25 +208,17 @@ class Holds:
             held = _visible(writer, actor, held_id)
             if digest is not None and digest != held.digest:
                 raise BadRequest("digest", [Fault("$.digest", "this is not the digest of the call: read it again")])
-            state = _decided(actor, verdict)
-            if held.state is state or (state is HeldState.APPROVED and _was_approved(held)):
+            state = decided(actor, verdict)
+            if held.state is state or (state is HeldState.APPROVED and was_approved(held)):
                 return held
             if held.state is not HeldState.HELD or now_ms >= held.due_at_ms:
                 raise HoldSettled(held.state)
-            return _settle(writer, held, state, actor, reason, origin, now_ms)
+            return settle(writer, held, state, actor, reason, origin, now_ms)
 
         return self._store.write(work)
 
     def _nonce(self) -> bytes:
         return self._entropy.random_bytes(NONCE_BYTES)
-
-
-def _living(reader: Reader, caller: Lineage, now_ms: int) -> str:
-    """The id of the calling key, if it is still good inside this transaction."""
-    line = reader.lineage(caller.key.id)
-    if line is None or line.state_at(now_ms) is not State.ACTIVE:
-        raise InvalidToken("the caller is no longer active")
-    return caller.key.id
 
 
 def _visible(reader: Reader, caller: Lineage, held_id: str) -> Held:
@@ -258,74 +236,3 @@ def _visible(reader: Reader, caller: Lineage, held_id: str) -> Held:
 
 def _tree(reader: Reader, caller: Lineage) -> tuple[str, ...]:
     return (caller.key.id, *(key.id for key in reader.descendants(caller.key.id)))
-
-
-def _decided(actor: Lineage, verdict: Verdict) -> HeldState:
-    if verdict is Verdict.APPROVE:
-        return HeldState.APPROVED
-    return HeldState.REFUSED if actor.key.is_standard else HeldState.CANCELLED
-
-
-def _was_approved(held: Held) -> bool:
-    """Approving twice changes nothing, however far it has come since."""
-    return held.state not in (HeldState.HELD, HeldState.REFUSED, HeldState.CANCELLED, HeldState.EXPIRED)
-
-
-def _settle(
-    writer: Writer, held: Held, state: HeldState, actor: Lineage, reason: str | None, origin: Origin, now_ms: int
-) -> Held:
-    decided = replace(held, decided_by=actor.key.id, decided_at_ms=now_ms, reason=reason)
-    if state is HeldState.APPROVED:
-        decided, kind = replace(decided, state=state, due_at_ms=now_ms), EventKind.HOLD_APPROVED
-    else:
-        decided, kind = _ended(decided, state, now_ms, reason), EventKind.HOLD_REFUSED
-    writer.put_held(decided)
-    writer.add_event(event_of(kind, decided, origin, now_ms, state=state.value, reason=reason))
-    return decided
-
-
-def end_unsettled(writer: Writer, why: str, now_ms: int) -> int:
-    """End every call that still waits or is being sent, because nobody knows whether it was sent. Returns how many."""
-    waiting = [held for held in writer.due_held(_EVER_MS, _ALL) if not held.state.is_final]
-    for held in waiting:
-        ended = _ended(held, HeldState.UNKNOWN, now_ms, why)
-        writer.put_held(ended)
-        writer.add_event(event_of(EventKind.HOLD_ENDED, ended, Origin(), now_ms, state=ended.state.value, reason=why))
-    return len(waiting)
-
-
-def _take(writer: Writer, held: Held, now_ms: int) -> Held | None:
-    """The one place where a call becomes somebody's to send."""
-    if held.state is HeldState.APPROVED or (held.state is HeldState.HELD and held.is_delay):
-        taken = replace(held, state=HeldState.RUNNING, due_at_ms=now_ms + _UNTIL_UNKNOWN_MS)
-        writer.put_held(taken)
-        return taken
-    if held.state.is_final:
-        writer.drop_held(held.id)
-        return None
-    running = held.state is HeldState.RUNNING
-    state = HeldState.UNKNOWN if running else HeldState.EXPIRED
-    why = "whoever sent it did not come back to say what became of it" if running else "nobody approved it in time"
-    ended = _ended(held, state, now_ms, why)
-    writer.put_held(ended)
-    kind = EventKind.HOLD_ENDED if running else EventKind.HOLD_REFUSED
-    writer.add_event(event_of(kind, ended, Origin(), now_ms, state=state.value, reason=why))
-    return None
-
-
-def _ended(held: Held, state: HeldState, now_ms: int, reason: str | None) -> Held:
-    """At its end; what is kept of it is forgotten in due time."""
-    return replace(held, state=state, ended_at_ms=now_ms, due_at_ms=now_ms + KEPT_MS, reason=reason or held.reason)
-
-
-def event_of(kind: EventKind, held: Held, origin: Origin, at_ms: int, **changes: object) -> Event:
-    """An event about a held call, which belongs to the key that made it."""
-    what: dict[str, object] = {
-        "hold_id": held.id,
-        "operation": held.operation,
-        "method": held.method,
-        "path": shown(held.path, _MOST_PATH),
-        "digest": held.digest.hex(),
-        **{name: value for name, value in changes.items() if value is not None},
-    }
-    return Event(kind=kind, at_ms=at_ms, account_id=held.account_id, key_id=held.key_id, origin=origin, changes=what)

@@ -47,10 +47,15 @@ def acting(reader: Reader, caller: Lineage, now_ms: int) -> Lineage:
     """
     if caller.derived:
         raise DerivedKey(f"derived from {caller.key.id}")
-    actor = reader.lineage(caller.key.id)
-    if actor is None or actor.state_at(now_ms) is not State.ACTIVE:
+    return living(reader, caller.key.id, now_ms)
+
+
+def living(reader: Reader, key_id: str, now_ms: int) -> Lineage:
+    """The key that calls, derived or not, as it is inside this transaction. Raises InvalidToken if it is not active."""
+    found = reader.lineage(key_id)
+    if found is None or found.state_at(now_ms) is not State.ACTIVE:
         raise InvalidToken("the caller is no longer active")
-    return actor
+    return found
 
 
 def acting_standard(reader: Reader, caller: Lineage, now_ms: int) -> Lineage:

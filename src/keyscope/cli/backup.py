@@ -18,8 +18,8 @@ from keyscope.authority.again import (
     told_of,
     with_uncounted,
 )
-from keyscope.authority.holds import end_unsettled
 from keyscope.authority.ports import Store
+from keyscope.authority.settling import end_unsettled
 from keyscope.cli.options import option
 from keyscope.cli.output import moment, note, print_table
 from keyscope.cli.trail import database_option

@@ -7,6 +7,8 @@ call is left to be judged. Then, too, it is counted against what is spent, and i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from msgspec import UNSET, UnsetType
 
@@ -16,9 +18,10 @@ from keyscope.errors import Unauthenticated, Unavailable
 from keyscope.gate.sight import SEES_BODY, SEES_NO_BODY, Sight, without_body
 from keyscope.gate.standing import Standing
 from keyscope.model.body import Json
-from keyscope.model.decision import Allow, Decision
+from keyscope.model.decision import Allow, Decision, Deny
 from keyscope.model.key import Lineage
 from keyscope.model.operation import Route
+from keyscope.wire.asgi import Send, until_answered
 from keyscope.wire.bearer import find_bearer
 from keyscope.wire.call import Call, request_id
 from keyscope.wire.problem import Answer, answer
@@ -44,10 +47,15 @@ def first_look(verifier: Verifier, call: Call, sight: Sight = SEES_BODY) -> Allo
     except Unauthenticated as error:
         verifier.note_refused(error, attempt_of(call))
         raise
-    if not isinstance(decision, Allow):
-        verifier.note_denied(decision, attempt_of(call))
-        return refusal(decision, call.method, call.path)
-    return decision
+    return decision if isinstance(decision, Allow) else _refused(verifier, decision, call)
+
+
+def look(verifier: Verifier, lineage: Lineage, call: Call, sight: Sight) -> Allow | Answer:
+    """The same for a key that is known, without a credential. Raises Unavailable."""
+    route = verifier.route(call.matched_method, call.path)
+    facts = verifier.facts(lineage, route, call.path, sight, call.peer)
+    decision = verifier.judge(lineage, route, route.needs if route is not None else (), facts)
+    return decision if isinstance(decision, Allow) else _refused(verifier, decision, call)
 
 
 def is_judged_by_body(allow: Allow) -> bool:
@@ -79,10 +87,7 @@ def standing_of(verifier: Verifier, call: Call, allow: Allow, sight: Sight = SEE
         except Unauthenticated as error:
             verifier.note_refused(error, attempt_of(call))
             return answer(error)
-        if isinstance(decision, Allow):
-            return None
-        verifier.note_denied(decision, attempt_of(call))
-        return refusal(decision, call.method, call.path)
+        return None if isinstance(decision, Allow) else _refused(verifier, decision, call)
 
     return Standing(objection)
 
@@ -111,10 +116,7 @@ def second_look(
     else:
         seen = sight.with_body(facts, allow.lineage, route, body) if facts is not None else None
         decision = verifier.judge(allow.lineage, route, route.needs_with(body), seen)
-    if isinstance(decision, Allow):
-        return decision
-    verifier.note_denied(decision, attempt_of(call))
-    return refusal(decision, call.method, call.path)
+    return decision if isinstance(decision, Allow) else _refused(verifier, decision, call)
 
 
 def let_through(verifier: Verifier, allow: Allow, call: Call) -> Allow | Answer:
@@ -139,10 +141,23 @@ def settle(verifier: Verifier, decision: Decision, attempt: Callable[[], Attempt
     return decision
 
 
+def lasting(verifier: Verifier, allow: Allow, send: Send) -> AbstractContextManager[Send]:
+    """A ``send`` for the answer to a call that was let through; with its last part the call is ``over``."""
+    if not allow.lineage.bounds:
+        return nullcontext(send)
+    return until_answered(send, partial(over, verifier, allow))
+
+
 def over(verifier: Verifier, allow: Allow) -> None:
     """The call that was let through has ended, in whatever way."""
     if allow.lineage.bounds:
         verifier.give_back(allow)
+
+
+def _refused(verifier: Verifier, denied: Deny, call: Call) -> Answer:
+    """The answer to a denied call, once it is written down."""
+    verifier.note_denied(denied, attempt_of(call))
+    return refusal(denied, call.method, call.path)
 
 
 def attempt_of(call: Call) -> Attempt:

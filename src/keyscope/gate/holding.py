@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager
 import aiohttp
 from msgspec import Struct
 
-from keyscope.authority.holds import RUN_MS, Asked, Given, Holds, Request
+from keyscope.authority.holds import Asked, Given, Holds, Request
+from keyscope.authority.settling import RUN_MS
 from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, NoUpstream, UpstreamFailure
-from keyscope.gate.admit import attempt_of, is_judged_by_body, let_through, over
+from keyscope.gate.admit import is_judged_by_body, let_through, look, over, second_look
 from keyscope.gate.headers import inward
 from keyscope.gate.sight import Sight
-from keyscope.model.body import Json
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
 from keyscope.model.held import Held, HeldState, Terms
@@ -29,7 +29,6 @@ from keyscope.wire.call import Call, request_id
 from keyscope.wire.codec import decode_strict, encode
 from keyscope.wire.held import held_view
 from keyscope.wire.problem import NO_STORE, Answer
-from keyscope.wire.refusal import refusal
 
 log = logging.getLogger(__name__)
 
@@ -202,17 +201,10 @@ class HoldRunner:
         lineage = self._verifier.as_called(held)
         if lineage is None:
             return "the key is gone, or is being revoked"
-        route = self._verifier.route(call.matched_method, call.path)
-        facts = self._sight.facts(lineage, route, call.path, call.peer) if lineage.bounds else None
-        decision = self._verifier.judge(lineage, route, route.needs if route is not None else (), facts)
-        if route is not None and isinstance(decision, Allow) and is_judged_by_body(decision):
-            value: Json = decode_strict(body) if body else None
-            seen = self._sight.with_body(facts, lineage, route, value) if facts is not None else None
-            decision = self._verifier.judge(lineage, route, route.needs_with(value), seen)
-        if not isinstance(decision, Allow):
-            self._verifier.note_denied(decision, attempt_of(call))
-            return _message(refusal(decision, call.method, call.path))
-        admitted = let_through(self._verifier, decision, call)
+        seen = look(self._verifier, lineage, call, self._sight)
+        if isinstance(seen, Allow) and is_judged_by_body(seen):
+            seen = second_look(self._verifier, seen, call, decode_strict(body) if body else None, self._sight)
+        admitted = let_through(self._verifier, seen, call) if isinstance(seen, Allow) else seen
         return admitted if isinstance(admitted, Allow) else _message(admitted)
 
     async def _sent(self, call: Call, allow: Allow, body: bytes) -> End:

@@ -7,6 +7,7 @@ or 403 with a challenge) and a JSON-RPC error, so that every client finds the wo
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -26,7 +27,7 @@ from keyscope.gate.upstream import Upstream
 from keyscope.model.decision import Allow
 from keyscope.model.key import Lineage
 from keyscope.policy.tools import LISTS
-from keyscope.wire.asgi import RawHeaders, Receive, Scope, Send, send_answer
+from keyscope.wire.asgi import RawHeaders, Receive, Scope, Send, send_answer, until_answered
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call
 from keyscope.wire.codec import decode_strict, encode
@@ -97,11 +98,9 @@ class McpGate:
         if not isinstance(admitted, Allow):
             return await send_answer(send, rpc_answer(admitted, asked.id))
         standing = Standing(lambda: self._judge.objection(call, asked.token, asked.wants))
-        try:
-            exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
-            return await self._forward(call, asked, exchange, send)
-        finally:
-            self._judge.over(admitted)
+        exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
+        with until_answered(send, partial(self._judge.over, admitted)) as ending:
+            return await self._forward(call, asked, exchange, ending)
 
     async def _forward(self, call: Call, asked: Asked, exchange: Exchange, send: Send) -> None:
         fields = self._fields(call, asked)

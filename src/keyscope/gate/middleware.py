@@ -19,7 +19,16 @@ from keyscope.gate.faults import refused
 from keyscope.gate.headers import NEVER_INWARD, NEVER_INWARD_PREFIXES
 from keyscope.gate.judge import Caller, Judge, Lasting, Pending, Verdict
 from keyscope.model.token import Kind, format_token
-from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, refuse_websocket, send_answer
+from keyscope.wire.asgi import (
+    Conversation,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    refuse_websocket,
+    send_answer,
+    until_answered,
+)
 from keyscope.wire.body import read_json_bytes
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.codec import decode_strict
@@ -104,10 +113,8 @@ class Middleware:
         if isinstance(verdict, Caller):
             _show(scope, verdict)
             return await self.app(scope, receive, send)
-        try:
-            return await self._pass(verdict.caller, scope, receive, send)
-        finally:
-            verdict.over()
+        with until_answered(send, verdict.over) as ending:
+            return await self._pass(verdict.caller, scope, receive, ending)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -15,7 +15,7 @@ import aiohttp
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadRequest, Fault, KeyscopeError, NoUpstream, UpstreamFailure, UpstreamUnreachable
-from keyscope.gate.admit import first_look, is_judged_by_body, let_through, over, second_look, standing_of
+from keyscope.gate.admit import first_look, is_judged_by_body, lasting, let_through, second_look, standing_of
 from keyscope.gate.answering import Answering, Reply
 from keyscope.gate.exchange import CallerGone, Exchange
 from keyscope.gate.headers import Fields, inward
@@ -109,18 +109,17 @@ class Proxy:
         admitted = let_through(self._verifier, allow, call)
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
-        try:
-            return await self._forward(call, admitted, headers, body, exchange, send)
-        finally:
-            over(self._verifier, admitted)
+        with lasting(self._verifier, admitted, send) as ending:
+            return await self._forward(call, admitted, headers, body, exchange, ending)
 
     async def _hold(self, call: Call, allow: Allow, terms: Terms, receive: Receive, send: Send) -> None:
         """Keep the call instead of sending it on, once nothing but its time is left to be judged."""
         if self._holding is None or self._upstream is None:
             raise NoUpstream
-        read = read_json_bytes if is_judged_by_body(allow) else read_bytes
+        by_body = is_judged_by_body(allow)
+        read = read_json_bytes if by_body else read_bytes
         body = await read(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
-        if is_judged_by_body(allow):
+        if by_body:
             judged = self._judge_body(call, allow, body)
             if isinstance(judged, Answer):
                 return await send_answer(send, judged)

@@ -14,7 +14,7 @@ import aiohttp
 from keyscope.authority.meter import Meter
 from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
-from keyscope.gate.admit import first_look, let_through, over, standing_of
+from keyscope.gate.admit import first_look, lasting, let_through, standing_of
 from keyscope.gate.headers import inward_websocket
 from keyscope.gate.sight import OPENS, Sight
 from keyscope.gate.standing import Standing, Withdrawn
@@ -54,10 +54,8 @@ class WebSocketGate:
         admitted = let_through(self._verifier, seen, call)
         if not isinstance(admitted, Allow):
             return await refuse_websocket(send, admitted)
-        try:
-            return await self._open(scope, call, admitted, self._upstream, receive, send)
-        finally:
-            over(self._verifier, admitted)
+        with lasting(self._verifier, admitted, send) as ending:
+            return await self._open(scope, call, admitted, self._upstream, receive, ending)
 
     async def _open(
         self, scope: Mapping[str, Any], call: Call, admitted: Allow, to: Upstream, receive: Receive, send: Send

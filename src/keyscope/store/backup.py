@@ -31,13 +31,7 @@ from keyscope.store.archive import (
 from keyscope.store.connect import database_id
 from keyscope.store.trouble import opening, unusable
 
-_APPLICATIONS = {
-    DATABASE: (migrate.APPLICATION_ID, "migrations"),
-    TRAIL: (trail_open.APPLICATION_ID, "trail_migrations"),
-    WEBHOOKS: (outbox.APPLICATION_ID, "webhook_migrations"),
-    COUNTERS: (counters_open.APPLICATION_ID, "counter_migrations"),
-    THINGS: (things.APPLICATION_ID, "thing_migrations"),
-}
+_BESIDE = {TRAIL: trail_open.TRAIL, WEBHOOKS: outbox.OUTBOX, COUNTERS: counters_open.COUNTERS, THINGS: things.THINGS}
 
 
 def back_up(database: Path, target: Path, keys: Path | None, now_ms: int) -> Manifest:
@@ -68,12 +62,18 @@ def back_up(database: Path, target: Path, keys: Path | None, now_ms: int) -> Man
 
 def check_whole(path: Path, name: str) -> None:
     """Raise ConfigurationError unless SQLite finds nothing wrong with one of a backup's databases, and it is ours."""
-    application, scripts = _APPLICATIONS[name]
     with opening(path), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
-        migrate.check_ours(connection, path, len(migrate.steps(scripts)), application)
+        _check_ours(connection, path, name)
         (finding,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if finding != "ok":
         raise unusable(f"{name} in the backup is damaged: {finding}. Take another backup.")
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path, name: str) -> None:
+    if name == DATABASE:
+        migrate.check_ours(connection, path, len(migrate.steps()))
+    else:
+        _BESIDE[name].check_ours(connection, path)
 
 
 def beside(database: Path, name: str) -> Path:
@@ -84,13 +84,12 @@ def beside(database: Path, name: str) -> Path:
 def copy_database(source: Path, target: Path) -> None:
     """Copy one of the databases, while it is in use or not, to a new file with the name that it has in a backup."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    application, scripts = _APPLICATIONS[target.name]
     with (
         opening(source),
         closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True)) as reading,
         closing(sqlite3.connect(target)) as writing,
     ):
-        migrate.check_ours(reading, source, len(migrate.steps(scripts)), application)
+        _check_ours(reading, source, target.name)
         reading.backup(writing)
         writing.execute("PRAGMA journal_mode = DELETE")  # one file, which needs no others to be read
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from keyscope.authority.ports import Writer
 from keyscope.errors import StoreUnavailable
 from keyscope.store.session import SqlWriter
+from keyscope.store.transaction import transaction
 from keyscope.store.trouble import unavailable
 
 T = TypeVar("T")
@@ -125,15 +126,10 @@ def run_together(connection: sqlite3.Connection, jobs: list[Job]) -> int:
 
     What fails is kept in its job. Raises what the transaction as a whole fails with; then nothing was committed.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         writer = SqlWriter(connection)
         for job in jobs:
             _run_apart(connection, writer, job)
-        connection.execute("COMMIT")
-    except BaseException:
-        roll_back(connection)
-        raise
     return writer.last_event
 
 
@@ -150,10 +146,3 @@ def _run_apart(connection: sqlite3.Connection, writer: SqlWriter, job: Job) -> N
         writer.last_event = before
         job.fail(error)
     connection.execute("RELEASE job")
-
-
-def roll_back(connection: sqlite3.Connection) -> None:
-    """End the transaction, if there still is one."""
-    # SQLite has rolled back on its own after some errors (a full disk, for one).
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")

@@ -16,8 +16,8 @@ from threading import Lock
 
 from keyscope.authority.counters import Budget, Kind, Spent, Used
 from keyscope.errors import CountersUnavailable
-from keyscope.store.batch import roll_back
 from keyscope.store.running import Running
+from keyscope.store.transaction import roll_back
 from keyscope.store.trouble import TROUBLE
 
 log = logging.getLogger(__name__)

@@ -68,6 +68,22 @@ class Marker:
             part.unlink(missing_ok=True)
             raise unusable(f"The marker {self.path} cannot be written: {error.strerror}. See to the disk.") from error
 
+    def hold(self, known: Mark | None, own: Mark, *, shown: object, newest: str, remedy: str) -> None:
+        """Hold a database against what was known of it; None: from now on it is known.
+
+        Raises ConfigurationError for another database, and for an older copy: ``newest`` is what to restore then.
+        """
+        if known is None:
+            self.create(own)
+        elif known.database_id != own.database_id:
+            raise unusable(f"{shown} is not the database that the marker {self.path} knows. {remedy}")
+        elif own.events < known.events:
+            raise unusable(
+                f"The database {shown} has lost changes: it holds {own.events} events and had {known.events}. Keys"
+                f" revoked since would come back. Restore {newest}; or, to go on from this one, delete {self.path} and"
+                " revoke those keys again."
+            )
+
     def raise_to(self, events: int) -> None:
         """The database has had that many events."""
         # Should this fail the number stays too low, which refuses nothing: the commit it follows is good.

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from keyscope.store.transaction import transaction
 from keyscope.store.trouble import unusable
 
 APPLICATION_ID = 0x4B657953
@@ -52,19 +53,28 @@ def check_ours(connection: sqlite3.Connection, path: Path, known: int, applicati
     if _application(connection) != application:
         raise unusable(f"The file {path} is a SQLite database, but not Keyscope's. Name another file.")
     found = version(connection)
-    if found > known and _needed(connection, found) > known:
+    if found > known:
+        refuse_newer(path, found, _least(connection), known)
+
+
+def refuse_newer(shown: object, found: int, least: str | None, known: int) -> None:
+    """Raise ConfigurationError for a database that has seen a step which a program must know and this one does not.
+
+    ``least`` is what the database says of that, None if nothing: then it is the last step, ``found``.
+    """
+    needed = int(least) if least is not None and least.isdigit() else found
+    if needed > known:
         raise unusable(
-            f"The database {path} has schema version {found}; this Keyscope knows versions up to {known}."
+            f"The database {shown} has schema version {found}; this Keyscope knows versions up to {known}."
             " Upgrade Keyscope, or restore a backup from before the database was upgraded."
         )
 
 
-def _needed(connection: sqlite3.Connection, found: int) -> int:
-    """The step that a program must know to use the file; the last one, unless the file says less."""
+def _least(connection: sqlite3.Connection) -> str | None:
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone() is None:
-        return found
+        return None
     row = connection.execute("SELECT value FROM meta WHERE name = 'needs_step'").fetchone()
-    return int(row[0]) if row is not None and row[0].isdigit() else found
+    return row[0] if row is not None else None
 
 
 def migrate(connection: sqlite3.Connection, scripts: Sequence[str], application: int = APPLICATION_ID) -> None:
@@ -89,18 +99,13 @@ def write_ahead(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
 
 
 def _apply(connection: sqlite3.Connection, number: int, script: str, application: int) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         # Another process may have applied the step while this one waited for the lock.
         if version(connection) < number:
             for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {application}")
             connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def _statements(script: str) -> Iterator[str]:

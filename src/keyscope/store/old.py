@@ -61,7 +61,7 @@ def _changes(old: Path, since: int) -> Iterator[Later]:
 def _of_sqlite(old: Path, since: int) -> Iterator[Later]:
     with opening(old), closing(sqlite3.connect(f"{old.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
-        if application == trail_open.APPLICATION_ID:
+        if application == trail_open.TRAIL.application_id:
             yield from _of_entries((record for (record,) in connection.execute(_ENTRIES, (since,))), since)
             return
         migrate.check_ours(connection, old, len(migrate.steps()))

@@ -5,7 +5,6 @@ A file of its own, so that telling somebody something never makes the gate read 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,15 +13,12 @@ from threading import Lock
 from typing import Any
 
 from keyscope.authority.webhooks import MOST_ENDPOINTS, Backlog, Delivery, Endpoint, Marks, Message, wanted
-from keyscope.store import migrate
-from keyscope.store.batch import roll_back
-from keyscope.store.trouble import closing_the_gate, opening, unusable
+from keyscope.store.beside import Beside, make_private
+from keyscope.store.transaction import transaction
+from keyscope.store.trouble import closing_the_gate, opening
 
-SUFFIX = ".webhooks"
-APPLICATION_ID = 0x4B657957
+OUTBOX = Beside(".webhooks", 0x4B657957, "webhook_migrations", busy_timeout_s=5.0)
 """“KeyW”."""
-_BUSY_TIMEOUT_S = 5.0
-_SCRIPTS = "webhook_migrations"
 
 _ENDPOINT = "endpoints.id, account_id, url, kinds, sealed, created_at_ms"
 _DELIVERY = (
@@ -41,28 +37,19 @@ WITH due AS (
 
 
 def outbox_beside(database: Path) -> Path:
-    """The file of the outbox. As SQLite does, links to the database are followed first."""
-    database = database.resolve()
-    return database.with_name(database.name + SUFFIX)
+    """The file of the outbox."""
+    return OUTBOX.path(database)
 
 
 def open_outbox(path: Path | None) -> SqliteOutbox:
     """The outbox in this file, made if there is none; None for one in memory. Raises ConfigurationError."""
     if path is None:
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        migrate.migrate(connection, migrate.steps(_SCRIPTS), APPLICATION_ID)
-        return SqliteOutbox(connection)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise unusable(f"{path} cannot be opened: {error.strerror}. Let this user write to it.") from error
+        return SqliteOutbox(OUTBOX.in_memory())
+    make_private(path, str(path), "Let this user write to it.")
     with opening(path):
-        connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        scripts = migrate.steps(_SCRIPTS)
-        migrate.check_ours(connection, path, len(scripts), APPLICATION_ID)
+        connection = OUTBOX.connect(path)
         connection.execute("PRAGMA synchronous = FULL")
-        migrate.write_ahead(connection, _BUSY_TIMEOUT_S)
-        migrate.migrate(connection, scripts, APPLICATION_ID)
+        OUTBOX.bring_up(connection, path)
     return SqliteOutbox(connection)
 
 
@@ -162,14 +149,8 @@ class SqliteOutbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, closing_the_gate():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                roll_back(self._connection)
-                raise
+        with self._lock, closing_the_gate(), transaction(self._connection):
+            yield self._connection
 
 
 def _add(connection: sqlite3.Connection, message: Message, endpoints: Sequence[Endpoint], now_ms: int) -> None:

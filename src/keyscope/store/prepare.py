@@ -104,7 +104,8 @@ def _bring_up(
     for statement in _SCHEMA:
         connection.execute(statement).fetchone()
     _check_writable(connection)
-    _check_mark(_mark_of(connection, path), path, marker, mark)
+    newest = "the newest copy, with its -wal file"
+    marker.hold(mark, _mark_of(connection, path), shown=path, newest=newest, remedy=_restore_or_begin(marker))
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
@@ -126,19 +127,6 @@ def _mark_of(connection: sqlite3.Connection, path: Path) -> Mark:
         raise unusable(f"The database {path} is damaged: it has lost its id. Restore it from a backup.")
     (events,) = connection.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
     return Mark(own, events)
-
-
-def _check_mark(own: Mark, path: Path, marker: Marker, mark: Mark | None) -> None:
-    if mark is None:
-        marker.create(own)
-    elif mark.database_id != own.database_id:
-        raise unusable(f"{path} is not the database that the marker {marker.path} knows. {_restore_or_begin(marker)}")
-    elif own.events < mark.events:
-        raise unusable(
-            f"The database {path} has lost changes: it holds {own.events} events and had {mark.events}. Keys revoked"
-            f" since would come back. Restore the newest copy, with its -wal file; or, to go on from this one, delete"
-            f" {marker.path} and revoke those keys again."
-        )
 
 
 def _restore_or_begin(marker: Marker) -> str:

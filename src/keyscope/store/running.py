@@ -12,6 +12,7 @@ import secrets
 from pathlib import Path
 
 from keyscope.store.trouble import unusable
+from keyscope.store.walindex import identity
 
 
 class Running:
@@ -26,7 +27,7 @@ class Running:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise unusable(f"{folder} cannot be written to: {error.strerror}. Let this user write to it.") from error
-        self._identity = _identity(self._file)
+        self._identity = identity(self._file)
 
     @property
     def _file(self) -> Path:
@@ -34,7 +35,7 @@ class Running:
 
     def is_told(self) -> bool:
         """Whether the others can see that this process is there."""
-        return _identity(self._file) == self._identity
+        return identity(self._file) == self._identity
 
     def has_ended(self, name: str) -> bool:
         """Whether the process with this name is there no longer."""
@@ -59,11 +60,3 @@ class Running:
         """End. Nothing may count on this process afterwards."""
         self.forget(self.name)
         os.close(self._descriptor)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino

@@ -14,12 +14,13 @@ from typing import TypeVar
 
 from keyscope.authority.ports import Reader, Writer
 from keyscope.errors import StoreUnavailable
-from keyscope.store.batch import Batches, Job, roll_back, run_together
+from keyscope.store.batch import Batches, Job, run_together
 from keyscope.store.connect import Link, database_id, is_in_place, reading
 from keyscope.store.index import SqliteIndex, data_version
 from keyscope.store.marker import Marker
 from keyscope.store.prepare import prepare
 from keyscope.store.session import SqlReader
+from keyscope.store.transaction import roll_back
 from keyscope.store.trouble import closing_the_gate
 
 T = TypeVar("T")

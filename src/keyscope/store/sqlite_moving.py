@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
-from keyscope.store.batch import roll_back
 from keyscope.store.connect import writing
 from keyscope.store.moving import OWN, Shape
 from keyscope.store.session import SqlReader
 from keyscope.store.sqlite import BUSY_TIMEOUT_S, SqliteStore
+from keyscope.store.transaction import transaction
 from keyscope.store.trouble import closing_the_gate
 from keyscope.store.whole import Fault
 
@@ -42,17 +43,14 @@ class SqliteMoving:
 
     def fill(self, tables: Iterable[tuple[str, tuple[str, ...], Iterator[Any]]]) -> None:
         """Key totals come from the trigger on keys."""
-        link = writing(self._store.path, BUSY_TIMEOUT_S)
-        with closing_the_gate():
-            try:
-                link.connection.execute("BEGIN IMMEDIATE")
-                # Children may come before their parents, and keys before their accounts.
-                link.connection.execute("PRAGMA defer_foreign_keys = ON")
-                for table, columns, rows in tables:
-                    marks = ", ".join("?" * len(columns))
-                    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  (names)
-                    link.connection.executemany(statement, rows)
-                link.connection.execute("COMMIT")
-            finally:
-                roll_back(link.connection)
-                link.close()
+        with (
+            closing_the_gate(),
+            closing(writing(self._store.path, BUSY_TIMEOUT_S)) as link,
+            transaction(link.connection),
+        ):
+            # Children may come before their parents, and keys before their accounts.
+            link.connection.execute("PRAGMA defer_foreign_keys = ON")
+            for table, columns, rows in tables:
+                marks = ", ".join("?" * len(columns))
+                statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  (names)
+                link.connection.executemany(statement, rows)

@@ -7,7 +7,6 @@ If the file is lost, nothing is anybody's own any longer, so that opens no door.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,18 +14,15 @@ from pathlib import Path
 from threading import Lock
 
 from keyscope.authority.things import Owners, Thing
-from keyscope.store import migrate
-from keyscope.store.batch import roll_back
+from keyscope.store.beside import Beside, make_private
 from keyscope.store.open import MEMORY, SQLITE, sqlite_path
-from keyscope.store.trouble import closing_the_gate, opening, unusable
+from keyscope.store.transaction import transaction
+from keyscope.store.trouble import closing_the_gate, opening
 
-SUFFIX = ".things"
-APPLICATION_ID = 0x4B657954
+THINGS = Beside(".things", 0x4B657954, "thing_migrations", busy_timeout_s=5.0)
 """“KeyT”."""
-_BUSY_TIMEOUT_S = 5.0
 _MAPPED_BYTES = 1 << 30
 """Read without a system call: to look a thing up is on the way of every call of a key that has own things."""
-_SCRIPTS = "thing_migrations"
 _FIND = "SELECT makers FROM things WHERE account_id = ? AND resource = ? AND id = ?"
 _FIND_ALL = (
     "SELECT things.resource, things.id, makers FROM json_each(?) AS asked CROSS JOIN things"
@@ -45,32 +41,24 @@ def things_for(database: str) -> SqliteThings | None:
 
 
 def things_beside(database: Path) -> Path:
-    """The file of the ledger. As SQLite does, links to the database are followed first."""
-    database = database.resolve()
-    return database.with_name(database.name + SUFFIX)
+    """The file of the ledger."""
+    return THINGS.path(database)
 
 
 def open_things(path: Path | None) -> SqliteThings:
     """The ledger in this file, made if there is none; None for one in memory. Raises ConfigurationError."""
     if path is None:
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        migrate.migrate(connection, migrate.steps(_SCRIPTS), APPLICATION_ID)
+        connection = THINGS.in_memory()
         return SqliteThings(connection, connection)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise unusable(f"{path} cannot be opened: {error.strerror}. Let this user write to it.") from error
+    make_private(path, str(path), "Let this user write to it.")
     with opening(path):
         writing = _connect(path)
-        scripts = migrate.steps(_SCRIPTS)
-        migrate.check_ours(writing, path, len(scripts), APPLICATION_ID)
-        migrate.write_ahead(writing, _BUSY_TIMEOUT_S)
-        migrate.migrate(writing, scripts, APPLICATION_ID)
+        THINGS.bring_up(writing, path)
         return SqliteThings(_connect(path), writing)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection = THINGS.connect(path)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
     return connection
@@ -90,16 +78,9 @@ class SqliteThings:
 
     def add(self, account_id: str, things: Sequence[Thing], makers: Sequence[str], at_ms: int) -> Owners:
         rows = [(account_id, resource, thing, " ".join(makers), at_ms) for resource, thing in things]
-        with self._lock, closing_the_gate():
-            self._writing.execute("BEGIN IMMEDIATE")
-            try:
-                self._writing.executemany(_ADD, rows)
-                found = _owners(self._writing, account_id, things)
-                self._writing.execute("COMMIT")
-            except BaseException:
-                roll_back(self._writing)
-                raise
-            return found
+        with self._lock, closing_the_gate(), transaction(self._writing):
+            self._writing.executemany(_ADD, rows)
+            return _owners(self._writing, account_id, things)
 
     def close(self) -> None:
         self._reading.close()

@@ -27,10 +27,10 @@ from keyscope.authority.trail import (
 )
 from keyscope.errors import StoreUnavailable
 from keyscope.store import trail_query as sql
-from keyscope.store.batch import roll_back
 from keyscope.store.trail_chain import SEAL_AFTER_MS, Head, add_uses, head_of, last_event, last_of_kind, seal, write
 from keyscope.store.trail_prune import prune
 from keyscope.store.trail_rows import entry_of, use_of
+from keyscope.store.transaction import transaction
 from keyscope.store.trouble import closing_the_gate
 
 
@@ -115,12 +115,8 @@ class SqliteTrail:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, closing_the_gate():
             self._check()
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._connection):
                 yield self._connection
-                self._connection.execute("COMMIT")
-            finally:
-                roll_back(self._connection)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

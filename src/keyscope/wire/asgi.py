@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from keyscope.wire.problem import Answer
@@ -16,6 +17,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
+_LAST = frozenset({"http.response.body", "websocket.http.response.body", "websocket.close"})
 _MOST_DISCARDED_BYTES = 65536
 _DISCARD_S = 0.5
 
@@ -97,6 +99,25 @@ def last_one(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return closing
+
+
+@contextmanager
+def until_answered(send: Send, done: Callable[[], None]) -> Iterator[Send]:
+    """A ``send`` for one answer, and ``done`` called once: before the last of the answer goes out, so that whoever has
+    all of it finds the call ended; at the end of the block, if it never does.
+    """
+    left = [done]
+
+    async def ending(message: Message) -> None:
+        if left and message["type"] in _LAST and not message.get("more_body", False):
+            left.pop()()
+        await send(message)
+
+    try:
+        yield ending
+    finally:
+        if left:
+            left.pop()()
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

@@ -7,8 +7,8 @@ for. All other values keep their bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final, NoReturn, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -20,6 +20,7 @@ ANY_MEMBER: Final = ".*"
 
 Steps: TypeAlias = tuple[str, ...]
 """The steps of a JsonPath."""
+T = TypeVar("T")
 
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _elements = msgspec.json.Decoder(list[Raw]).decode
@@ -90,36 +91,28 @@ NOTHING = Cuts()
 
 def value(text: bytes) -> Raw:
     """The one value in a text. Raises UpstreamAnswer if there is none, or it is not UTF-8."""
-    try:
-        str(text, "utf-8")
-        return _value(text)
-    except _FAULTS as error:
-        unreadable(error)
+    return _read(_value, text)
 
 
 def members(text: bytes) -> dict[str, Raw]:
     """The members of an object: of those with one name the last. Raises UpstreamAnswer as ``value`` does."""
-    try:
-        str(text, "utf-8")
-        return _members(text)
-    except _FAULTS as error:
-        unreadable(error)
+    return _read(_members, text)
 
 
 def elements(text: bytes) -> list[Raw]:
     """The elements of an array. Raises UpstreamAnswer as ``value`` does."""
-    try:
-        str(text, "utf-8")
-        return _elements(text)
-    except _FAULTS as error:
-        unreadable(error)
+    return _read(_elements, text)
 
 
 def text_of(text: bytes) -> str:
     """The string that a text is. Raises UpstreamAnswer as ``value`` does."""
+    return _read(_string, text)
+
+
+def _read(decode: Callable[[bytes], T], text: bytes) -> T:
     try:
         str(text, "utf-8")
-        return _string(text)
+        return decode(text)
     except _FAULTS as error:
         unreadable(error)
 

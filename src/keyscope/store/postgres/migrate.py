@@ -8,11 +8,11 @@ each other at a lock. Steps that were released are never edited: add another one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import LiteralString
 
 import psycopg
 
+from keyscope.store import migrate as migrate_file
 from keyscope.store.postgres.address import Address
 from keyscope.store.postgres.connect import OLDEST_SERVER, SCHEMA, Link
 from keyscope.store.trouble import unusable
@@ -26,9 +26,7 @@ _PATIENCE_S = 900.0
 
 def steps() -> tuple[str, ...]:
     """The scripts in order; step n is at n - 1."""
-    folder = files("keyscope.store.postgres") / "migrations"
-    scripts = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return tuple(script.read_text(encoding="utf-8") for script in scripts)
+    return migrate_file.steps("postgres/migrations")
 
 
 def version(link: Link) -> int:
@@ -46,17 +44,9 @@ def check_known(link: Link, address: Address, known: int) -> None:
     if server < OLDEST_SERVER:
         raise unusable(f"{address.shown} is PostgreSQL {server // 10000}; Keyscope needs 15 or newer.")
     found = version(link)
-    if found > known and _needed(link, found) > known:
-        raise unusable(
-            f"The database {address.shown} has schema version {found}; this Keyscope knows versions up to {known}."
-            " Upgrade Keyscope, or restore a backup from before the database was upgraded."
-        )
-
-
-def _needed(link: Link, found: int) -> int:
-    """The step that a program must know to use the database; the last one, unless the database says less."""
-    row = link.execute("SELECT value FROM meta WHERE name = 'needs_step'").fetchone()
-    return int(row[0]) if row is not None and row[0].isdigit() else found
+    if found > known:
+        row = link.execute("SELECT value FROM meta WHERE name = 'needs_step'").fetchone()
+        migrate_file.refuse_newer(address.shown, found, row[0] if row is not None else None, known)
 
 
 def migrate(link: Link, scripts: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ def prepare(address: Address, marker: Marker | None) -> str:
         migrate.migrate(link, scripts)
         own = _mark_of(link, address)
     if marker is not None:
-        _check_mark(own, address, marker, mark)
+        marker.hold(mark, own, shown=address.shown, newest="the newest backup", remedy=_restore_or_begin(marker))
     return own.database_id
 
 
@@ -45,19 +45,6 @@ def _mark_of(link: Link, address: Address) -> Mark:
     if own is None or row is None:
         raise unusable(f"The database {address.shown} is damaged: it has lost its id. Restore it from a backup.")
     return Mark(own, row[0])
-
-
-def _check_mark(own: Mark, address: Address, marker: Marker, mark: Mark | None) -> None:
-    if mark is None:
-        marker.create(own)
-    elif mark.database_id != own.database_id:
-        raise unusable(f"{address.shown} is not the database that {marker.path} knows. {_restore_or_begin(marker)}")
-    elif own.events < mark.events:
-        raise unusable(
-            f"The database {address.shown} has lost changes: it holds {own.events} events and had {mark.events}. Keys"
-            f" revoked since would come back. Restore the newest backup; or, to go on from this one, delete"
-            f" {marker.path} and revoke those keys again."
-        )
 
 
 def _restore_or_begin(marker: Marker) -> str:

@@ -7,18 +7,19 @@ crash of the machine the file is as it was at some earlier change, and follows f
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from keyscope.errors import StoreUnavailable
 from keyscope.store import migrate
+from keyscope.store.beside import make_private
 from keyscope.store.connect import Link, is_in_place
 from keyscope.store.index import SqliteIndex, data_version
 from keyscope.store.replica.changes import Changes, RevokedLink, StoredFormer, StoredKey, StoredRun
 from keyscope.store.replica.lease import Lease
 from keyscope.store.sqlite import MAPPED_BYTES
-from keyscope.store.trouble import closing_the_gate, opening, unusable
+from keyscope.store.transaction import transaction
+from keyscope.store.trouble import closing_the_gate, opening
 
 APPLICATION_ID = 0x4B657952
 """“KeyR”."""
@@ -86,7 +87,7 @@ class ReplicaFile:
 
     def apply(self, changes: Changes) -> None:
         """All of them and their last number, in one transaction."""
-        with closing_the_gate(), self._transaction():
+        with closing_the_gate(), transaction(self._connection):
             for key in changes.keys:
                 self._put_key(key)
             self._connection.executemany(_PUT_FORMER, changes.formers)
@@ -98,7 +99,7 @@ class ReplicaFile:
 
     def rebuild(self, snapshot: Snapshot) -> None:
         """Hold this and nothing else."""
-        with closing_the_gate(), self._transaction():
+        with closing_the_gate(), transaction(self._connection):
             for table in _TABLES:
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  (a constant)
             self._connection.executemany("INSERT INTO records VALUES (?, ?)", snapshot.records)
@@ -143,27 +144,10 @@ class ReplicaFile:
             "INSERT OR REPLACE INTO meta VALUES (?, ?)", [("epoch", epoch), ("number", number)]
         )
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
 
 def create(path: Path) -> None:
     """Make the file, empty, if there is none. Safe while others do the same. Raises ConfigurationError."""
-    try:
-        # Only a file that was not there: to close one that SQLite has open here would drop SQLite's locks.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise unusable(f"The replica {path} cannot be created: {error.strerror}. See to its directory.") from error
+    make_private(path, f"The replica {path}", "See to its directory.")
     with opening(path):
         link = Link(path, _BUSY_S)
         try:
