@@ -362,6 +362,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.app",
     ),
     (
+        "setting_values",
         "settings",
         "logs",
         "told",
