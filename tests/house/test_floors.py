@@ -309,6 +309,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.meters",
         "api.caller",
         "api.kinds",
+        "api.bound",
         "api.keys",
         "api.life",
         "api.tightening",
@@ -344,6 +345,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "console.lifetime",
         "console.once",
         "console.restricted",
+        "console.run_fields",
         "console.entries",
         "console.heat",
         "console.needed",
@@ -363,6 +365,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.app",
     ),
     (
+        "setting_values",
         "settings",
         "logs",
         "told",
