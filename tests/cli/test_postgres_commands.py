@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ REFUSED = 2
 
 
 @pytest.fixture(scope="module")
-def node(databases: Databases, new_directory: Callable[[], Path]) -> Iterator[Live]:
+def node(databases: Databases, new_directory: Callable[[], Path]) -> Live:
     """A server that has ended again, with a trail beside its replica."""
     folder = new_directory()
     live = Live(folder, options=["--database", databases.empty(), "--replica", str(folder / "replica.db")])

@@ -143,5 +143,5 @@ def _list(later: list[Later], held: list[tuple[Key, Taken]]) -> None:
 
 def _path(database: str) -> Path:
     if not database.startswith(SQLITE):
-        raise unusable("This is for a sqlite:///FILE. PostgreSQL has pg_dump and pg_restore: docs/postgres.md says how.")
+        raise unusable("This is for a sqlite:///FILE. PostgreSQL has pg_dump for it: docs/postgres.md says how.")
     return sqlite_path(database)
