@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from keyscope.authority.copying import Keys
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.recording import Recording
 from keyscope.errors import AuditUnavailable, KeyscopeError
@@ -28,7 +29,7 @@ _USES_EVERY = 10
 
 
 class Record:
-    """Of all processes of one HAProxy. Without a recording only last uses are written down.
+    """Of all processes of one HAProxy. Without a recording only last uses are written down, which go into the store.
 
     ``first_uses`` is told of keys that were never used before.
     """
@@ -36,6 +37,7 @@ class Record:
     def __init__(
         self,
         store: Store,
+        keys: Keys,
         recording: Recording | None,
         rows: Mapping[int, Row],
         clock: Clock,
@@ -46,7 +48,7 @@ class Record:
         self._recording = recording
         self._rows = rows
         self._clock = clock
-        self._refusals = Refusals(store, rows)
+        self._refusals = Refusals(keys, rows)
         self._processes: list[Process] = []
         self._calls: dict[int, Calls] = {}
         self._used_at_ms: dict[str, int] = {}
