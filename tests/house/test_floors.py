@@ -310,6 +310,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.meters",
         "api.caller",
         "api.kinds",
+        "api.bound",
         "api.keys",
         "api.life",
         "api.tightening",
@@ -345,6 +346,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "console.lifetime",
         "console.once",
         "console.restricted",
+        "console.run_fields",
         "console.entries",
         "console.heat",
         "console.needed",
@@ -364,6 +366,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "api.app",
     ),
     (
+        "setting_values",
         "settings",
         "logs",
         "told",
