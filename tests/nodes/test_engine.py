@@ -10,10 +10,11 @@ from random import Random
 import pytest
 
 from tests.haproxy.inside import Inside, stopped
+from tests.haproxy.team import running_team
 from tests.nodes.cluster import Cluster, running
 from tests.nodes.faults import ALSO_WITH_ENGINE, OF_ENGINE, Fault, befall
 from tests.nodes.operations import Operations
-from tests.nodes.team import HAPROXY, WRITE, Member, Team, team, wait
+from tests.nodes.team import CALLS, HAPROXY, READ, WRITE, Member, Team, team, wait
 from tests.nodes.traffic import minted, traffic
 from tests.programs import requires_program
 from tests.recorder import Recorder
@@ -145,3 +146,20 @@ def test_a_haproxy_that_cannot_be_told_is_waited_for_as_long_as_its_node_may_jud
         receipt = engines.revoke(key.id)
         assert "c" not in receipt["acknowledged"] or time.monotonic() - began_s > LEASE_S / 2
         assert member.may(key.secret) == 401
+
+
+def test_a_haproxy_of_ones_own_beside_a_node_is_fed_from_its_replica_and_closes_with_it(
+    upstream: Recorder, tmp_path: Path
+) -> None:
+    with (
+        running() as cluster,
+        team(tmp_path / "nodes", cluster, count=1, staleness_s=5, upstream=upstream.url) as nodes,
+        running_team(nodes[0], upstream, tmp_path, on=nodes[0].place) as own,
+    ):
+        for _ in range(TIMES):
+            key = minted(nodes[0], 1)[0]
+            assert own.status(key.secret, CALLS[READ]) == 200
+            nodes.revoke(key.id)
+            assert own.status(key.secret, CALLS[READ]) == 401
+        nodes[0].stop()
+        assert own.status(nodes[0].first, CALLS[READ]) == 503

@@ -70,7 +70,7 @@ class Feed:
     async def run(self, followed: Path, at: Path) -> None:
         """Feed until cancelled. ``followed`` is the folder of the followers, ``at`` a socket for those who confirm."""
         async with following(followed, at, self._feeder.confirm):
-            works = (self._feeder.follow(), self._renew(), self._record.for_ever())
+            works = (self._feeder.follow(), self._renew(), self._record.for_ever(), self._record.uses_for_ever())
             tasks = [asyncio.create_task(work) for work in works]
             try:
                 await asyncio.gather(*tasks)
@@ -80,6 +80,7 @@ class Feed:
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await self._feeder.stop()
                 await self._record.once()
+                await self._record.write_uses()
 
     async def _renew(self) -> None:
         """Give HAProxy new maps when they are wanted: a process with them takes over, and no request is dropped."""
