@@ -42,7 +42,6 @@ class ReplicaStore:
         self._record = record
         self._replica = replica
         self.lease = lease
-        self._asking = Lock()
         self._identity = identity(replica)
 
     @classmethod
@@ -85,6 +84,7 @@ class NodeStore(ReplicaStore):
         self, record: PostgresStore, replica: Path, lease: Lease, confirmer: Confirmer, receipt_wait_ms: int
     ) -> None:
         super().__init__(record, replica, lease)
+        self._asking = Lock()
         self._confirmer = confirmer
         self._receipt_wait_ms = receipt_wait_ms
 
