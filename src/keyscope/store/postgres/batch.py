@@ -21,17 +21,13 @@ def run_together(link: Link, jobs: list[Job], database_id: str) -> Numbers:
 
     What fails is kept in its job. Raises what the transaction as a whole fails with; then the link is of no more use.
     """
-    link.warned = ""
-    with link.pipeline() as pipeline:
+    with link.lasting(), link.pipeline() as pipeline:
         link.execute(pg.BEGIN_WRITING)
         writer = PostgresWriter(Gathered(link, pipeline), _lock(link, database_id))
         for job in jobs:
             _run_apart(link, writer, job)
         last = writer.finish()
         link.execute("COMMIT")
-    if link.warned:
-        # Its wait for a standby was cut short: it is committed here, and would be lost with this server.
-        raise StoreUnavailable(f"a commit may not last: {link.warned}")
     return last
 
 
