@@ -13,7 +13,6 @@ from urllib.parse import unquote
 from msgspec.structs import replace
 
 from keyscope.authority.things import Owners, Thing
-from keyscope.errors import Unavailable
 from keyscope.model.body import Json
 from keyscope.model.facts import BodySeen, Facts, Shown
 from keyscope.model.key import Lineage
@@ -27,7 +26,7 @@ FindOwners = Callable[[str, Sequence[Thing]], Owners]
 """Of an account's things, the keys whose own each is: its maker and all above that. Raises Unavailable, and Unasked."""
 
 
-class Unasked(Unavailable):
+class Unasked(Exception):
     """Whose own some things are is not known in this process: ``ask`` takes a while. Who does not wait refuses."""
 
     def __init__(self, ask: Callable[[], Awaitable[Owners]]) -> None:
