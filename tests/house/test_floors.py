@@ -140,6 +140,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "store.postgres.query",
         "store.postgres.session",
         "store.postgres.pending",
+        "store.postgres.supposed",
         "store.postgres.gathered",
         "store.postgres.writer",
         "store.postgres.batch",

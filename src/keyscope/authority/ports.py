@@ -1,7 +1,8 @@
 """What the use cases need from the world: a store, a clock, entropy.
 
-A transaction is a function that you pass in: ``store.write(work)`` runs ``work`` once, commits, and only then returns
-its result, durably. An exception rolls everything back. Every method may raise StoreUnavailable.
+A transaction is a function that you pass in: ``store.write(work)`` runs ``work``, commits, and only then returns its
+result, durably. An exception rolls everything back. A store may undo ``work`` and run it anew, so it changes nothing
+but what it writes. Every method may raise StoreUnavailable.
 """
 
 from __future__ import annotations
