@@ -17,6 +17,7 @@ from keyscope.authority.ports import Index, Reader, Writer
 from keyscope.authority.receipts import wanted
 from keyscope.errors import StoreUnavailable
 from keyscope.store.postgres.store import PostgresStore
+from keyscope.store.postgres.things import PostgresThings
 from keyscope.store.postgres.writer import PostgresWriter
 from keyscope.store.replica import file
 from keyscope.store.replica.confirming import Confirmer, Question
@@ -63,6 +64,9 @@ class ReplicaStore:
 
     def open_index(self) -> Index:
         return file.open_index(self._replica, self.lease)
+
+    def open_things(self) -> PostgresThings:
+        return self._record.open_things()
 
     def tidy(self) -> None:
         self._record.tidy()
