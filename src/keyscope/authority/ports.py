@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from keyscope.authority.things import Things
 from keyscope.model.event import Event
 from keyscope.model.held import Held, HeldState
 from keyscope.model.key import Key, Lineage, State
@@ -337,6 +338,9 @@ class Store(Protocol):
 
     def open_index(self) -> Index:
         """A look-up for the calling thread."""
+
+    def open_things(self) -> Things:
+        """The ledger of own things. Raises ConfigurationError."""
 
     def tidy(self) -> None:
         """Do upkeep that is due, such as emptying a log. To be called about every second, beside the hot path."""

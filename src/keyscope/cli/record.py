@@ -36,7 +36,10 @@ def upgrade(database: str) -> None:
 @database_option
 @as_json
 def check(database: str, json: bool) -> None:
-    """Read everything: every record with its checksum, every line of keys, all numbers. Exit code 1 if any is wrong."""
+    """Read everything: every record with its checksum, every line of keys, all numbers, and whose own things are.
+
+    Exit code 1 if anything is wrong.
+    """
     with _opened(_there(database)) as movable:
         found = movable.read(lambda reader: [*faults(reader), *movable.own_faults(reader)])
     _tell(found, database, json)
@@ -48,8 +51,8 @@ def check(database: str, json: bool) -> None:
 def copy(source: str, target: str) -> None:
     """Copy a whole authority from SOURCE to TARGET, two URLs of databases, and prove that it arrived.
 
-    Stop the servers first. TARGET must be empty. Everything in the database moves. The audit trail, webhooks and
-    counters are files beside it and stay where they are.
+    Stop the servers first. TARGET must be empty. Everything in the database moves, and with it the ledger of own
+    things. The audit trail, webhooks and counters are files beside it and stay where they are.
     """
     with _opened(_there(source)) as from_there, _opened(target) as to_here:
         moved = copy_all(from_there, to_here)

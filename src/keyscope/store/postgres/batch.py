@@ -22,16 +22,12 @@ def run_together(link: Link, jobs: list[Job], database_id: str) -> Numbers:
 
     What fails is kept in its job. Raises what the transaction as a whole fails with; then the link is of no more use.
     """
-    link.warned = ""
-    try:
-        last = _run(link, jobs, database_id, supposes=True)
-    except NotNew:
-        link.execute("ROLLBACK")
-        last = _run(link, jobs, database_id, supposes=False)
-    if link.warned:
-        # Its wait for a standby was cut short: it is committed here, and would be lost with this server.
-        raise StoreUnavailable(f"a commit may not last: {link.warned}")
-    return last
+    with link.lasting():
+        try:
+            return _run(link, jobs, database_id, supposes=True)
+        except NotNew:
+            link.execute("ROLLBACK")
+            return _run(link, jobs, database_id, supposes=False)
 
 
 def _run(link: Link, jobs: list[Job], database_id: str, *, supposes: bool) -> Numbers:
