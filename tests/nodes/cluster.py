@@ -87,7 +87,12 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [programs() / program, *arguments], user=_user(), cwd=self.folder, capture_output=True, text=True, check=False
+            [programs() / program, *arguments],
+            user=_user(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,4 @@
-"""Every version of PostgreSQL that is said to do is run: the contract of the store, opening it, a batch, several nodes."""
+"""Every version of PostgreSQL that is said to do is run: the store's contract, opening, a batch, several nodes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from scripts.postgresql import OLDER, ROOT
-from tests.programs import requires_program
+from scripts.postgresql import OLDER
+from scripts.sdks import ROOT
 
 from keyscope.store.postgres.connect import OLDEST_SERVER
+from tests.programs import requires_program
 
 TESTS = (
     "tests/store/test_postgres_store.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg
@@ -11,6 +12,13 @@ import pytest
 from tests.postgres import Databases
 from tests.store.samples import a_key, an_event, note, put, replace
 
+from keyscope.authority.mint import Minting, Wanted
+from keyscope.authority.replay import Repeatable
+from keyscope.model.event import Origin
+from keyscope.model.key import Lineage
+from keyscope.model.scope import Scope
+from keyscope.model.secret import Secret
+from keyscope.model.token import Kind
 from keyscope.store.postgres.moving import PostgresMoving
 from keyscope.store.postgres.query import DROP_EVERY, KEPT_CHANGES
 from keyscope.store.postgres.store import PostgresStore
@@ -18,6 +26,7 @@ from keyscope.store.postgres.whole import faults_of_postgres
 from keyscope.store.replica.changes import Changes
 from keyscope.store.replica.record import Record
 from keyscope.store.whole import Fault
+from keyscope.system import SystemClock, SystemEntropy
 
 BEFORE = 150_000
 """Changes of a database that has never dropped any."""
@@ -25,6 +34,10 @@ MADE = (
     f"INSERT INTO changes SELECT number, ARRAY['key_0'] FROM generate_series(2, {BEFORE - 1}) AS number",
     f"UPDATE numbers SET change = {BEFORE - 1}",
 )
+
+
+SAID = {"events": 430, "keys records": 890, "replies": 300, "changes": 150}
+"""Bytes a row, as docs/postgres.md says."""
 
 
 def run(url: str, *statements: str) -> None:
@@ -107,3 +120,22 @@ def test_whoever_is_behind_what_is_kept_sees_a_gap_wherever_it_stands(store: Pos
             changes = asyncio.run(read(after))
             assert changes.follow(after) == (after >= dropped)
             assert bool(changes.numbers) == (after < 6)
+
+
+def test_a_mint_takes_as_much_room_as_the_page_says(store: PostgresStore, url: str) -> None:
+    caller, secret = Lineage(a_key("key_0")), Secret("ak_" + "0" * 48)
+    minting = Minting(store, SystemClock(), SystemEntropy())
+    wanted = Wanted(kind=Kind.RESTRICTED, scopes=(Scope.parse("devboxes:read"),))
+
+    def mint(number: int) -> bytes:
+        repeat = Repeatable(str(number), "POST /v1/restricted_keys", b"{}", secret)
+        return minting.mint(caller, wanted, Origin(("key_0",)), lambda minted: minted.key.id.encode(), repeat)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(mint, range(1500)))
+    with psycopg.connect(url) as connection:
+        for tables, said in SAID.items():
+            of = " + ".join(f"pg_total_relation_size('keyscope.{name}')" for name in tables.split())
+            row = connection.execute(f"SELECT ({of}) / 1500".encode()).fetchone()
+            assert row is not None
+            assert row[0] == pytest.approx(said, rel=0.25), tables

@@ -47,7 +47,7 @@ comes next is not there, and copies everything anew. The newest is always there,
 
 DROP_EVERY = 1000
 DROP_CHANGES = "DELETE FROM changes WHERE number <= least(?, (SELECT min(number) + 4999 FROM changes))"
-"""Those up to a number, oldest first, a few at a time: of a database that has never dropped any there may be millions."""
+"""Those up to a number, oldest first, a few at a time: where none was ever dropped there may be millions."""
 
 KEEP_NUMBERS = "UPDATE numbers SET change = ?, event = ?"
 
