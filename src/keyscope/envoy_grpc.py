@@ -14,7 +14,8 @@ import grpc.aio
 from keyscope.application import Application
 from keyscope.gate.envoy import EnvoyGate
 from keyscope.gate.peers import TrustedPeers
-from keyscope.settings import Address, Settings
+from keyscope.setting_values import Address
+from keyscope.settings import Settings
 
 SERVICE = "envoy.service.auth.v3.Authorization"
 GRACE_S = 0.5

@@ -9,26 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from keyscope.authority.checkpoint import seed_of
-from keyscope.authority.counters import SCHEMES
 from keyscope.authority.counting import AWAY_CLOSED, AWAY_OPEN
 from keyscope.authority.limits import Limits
 from keyscope.authority.sessions import Lifetimes
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.secret import Secret
-from keyscope.model.token import Kind, parse_token
+from keyscope.setting_values import (
+    Address,
+    Network,
+    address,
+    audit_key,
+    bootstrap_key,
+    counters,
+    filled,
+    keys_source,
+    networks,
+    one_of,
+    origin,
+    password,
+    path,
+    proxies,
+    public_url,
+    seconds,
+    upstream_key,
+    whole,
+    yes_or_no,
+)
 from keyscope.store.open import files_beside
 from keyscope.store.postgres.address import is_postgres
 from keyscope.webhooks.address import PRIVATE, PUBLIC
-
-Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSCOPE_"
 
@@ -69,16 +84,6 @@ class Setting(Struct, frozen=True):
     def file_variable(self) -> str:
         """The variable that names a file with the value."""
         return f"{self.variable}_FILE"
-
-
-class Address(Struct, frozen=True):
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Settings(Struct, frozen=True):
@@ -172,230 +177,97 @@ class Settings(Struct, frozen=True):
         return f"http://{host}:{self.port}"
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 16 and least <= int(text) <= most):
-            raise ValueError(f"use a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1
-        if not least <= value <= most:
-            raise ValueError(f"use seconds from {least:g} to {most:g}")
-        return value
-
-    return parse
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"use one of {', '.join(words)}")
-        return text
-
-    return parse
-
-
-def _yes_or_no(text: str) -> bool:
-    return _one_of("yes", "no")(text) == "yes"
-
-
-def _given(text: str) -> str:
-    if not text.strip():
-        raise ValueError("it is empty")
-    return text
-
-
-def _path(text: str) -> Path:
-    return Path(_given(text))
-
-
-def _origin(text: str) -> str | None:
-    if not text:
-        return None
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in text:
-        raise ValueError("use a URL like https://api.example.com, without user, query or fragment")
-    _ = parts.port  # raises ValueError, with a sentence, for a port out of range
-    return text.rstrip("/")
-
-
-def _public_url(text: str) -> str | None:
-    url = _origin(text)
-    if url is not None and urlsplit(url).path:
-        raise ValueError("use an origin like https://keys.example.com, without a path: discovery starts at the root")
-    return url
-
-
-def _keys_source(text: str) -> str | Path | None:
-    """An address or a file of public keys."""
-    if not text:
-        return None
-    if "://" not in text:
-        return Path(text)
-    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname or "@" in text:
-        raise ValueError("use an address that starts with https://, without a user, or a file")
-    return text
-
-
-def _address(text: str) -> Address | None:
-    if not text:
-        return None
-    host, _, port = text.rpartition(":")
-    if not host.strip("[]") or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-        raise ValueError("use host:port, like 127.0.0.1:8701 or [::1]:8701")
-    return Address(host.strip("[]"), _whole(1, 65535)(port))
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise ValueError(f"use addresses or networks with commas between, like 127.0.0.0/8,::1 ({error})") from None
-
-
-def _proxies(text: str) -> tuple[Network, ...] | None:
-    """Those in front of the server; empty for nobody, None if that is not said."""
-    if text == "none":
-        return ()
-    return _networks(text) or None
-
-
-def _upstream_key(text: str) -> Secret | None:
-    if text and not (text.isascii() and text.isprintable() and " " not in text):
-        raise ValueError("it has a space or a character that no header can carry; copy the key again")
-    return Secret(text) if text else None
-
-
-def _bootstrap_key(text: str) -> Secret | None:
-    if not text:
-        return None
-    kind, secret = parse_token(text)
-    if kind is not Kind.STANDARD:
-        raise ValueError("the first key is a standard one: it starts with ak_")
-    return secret
-
-
-def _counters(text: str) -> str | None:
-    if not text:
-        return None
-    parts = urlsplit(text)
-    if not text.startswith(SCHEMES) or not (parts.hostname or parts.path) or parts.password is not None:
-        raise ValueError("use a URL like redis://127.0.0.1:6379/0; its password goes into KEYSCOPE_COUNTERS_PASSWORD")
-    return text
-
-
-def _password(text: str) -> Secret | None:
-    return Secret(text) if text else None
-
-
-def _audit_key(text: str) -> Secret | None:
-    if not text:
-        return None
-    seed_of(text)
-    return Secret(text)
-
-
 SETTINGS: tuple[Setting, ...] = (
-    Setting("host", "127.0.0.1", _given, "Address to listen on."),
-    Setting("port", "8700", _whole(1, 65535), "Port to listen on, HTTP/1.1 and HTTP/2 with prior knowledge."),
+    Setting("host", "127.0.0.1", filled, "Address to listen on."),
+    Setting("port", "8700", whole(1, 65535), "Port to listen on, HTTP/1.1 and HTTP/2 with prior knowledge."),
     Setting(
-        "database", "sqlite:///keyscope.db", _given, "Where keys are kept: sqlite:///FILE, a PostgreSQL URL, memory://."
+        "database", "sqlite:///keyscope.db", filled, "Where keys are kept: sqlite:///FILE, a PostgreSQL URL, memory://."
     ),
     Setting(
         "replica",
         "keyscope-replica.db",
-        _path,
+        path,
         "With PostgreSQL: the file of this node's copy of the keys, and the path of its other files.",
     ),
     Setting("node_name", "", str, "With PostgreSQL: what this node is called in receipts. None: its host and port."),
     Setting(
         "max_staleness",
         "5",
-        _seconds(0.2, 3600),
+        seconds(0.2, 3600),
         "With PostgreSQL: seconds after which a node that hears nothing from it judges nothing.",
     ),
     Setting(
         "receipt_wait_s",
         "6",
-        _seconds(0, 3600),
+        seconds(0, 3600),
         "With PostgreSQL: how long a revocation waits until every node has it or judges nothing.",
     ),
-    Setting("policy", "runloop", _given, "The policy: runloop, github-issues, or a file."),
-    Setting("upstream", "", _origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),
+    Setting("policy", "runloop", filled, "The policy: runloop, github-issues, or a file."),
+    Setting("upstream", "", origin, "Origin of the API behind the gate. Without it, Keyscope only answers questions."),
     Setting(
-        "engine", BUILT_IN, _one_of(BUILT_IN, HAPROXY), "What faces the callers: builtin, or haproxy, which judges."
+        "engine", BUILT_IN, one_of(BUILT_IN, HAPROXY), "What faces the callers: builtin, or haproxy, which judges."
     ),
-    Setting("engine_threads", "0", _whole(0, 64), "Threads of the HAProxy engine; 0 for as many as there are cores."),
-    Setting("workers", "1", _whole(1, 64), "Server processes."),
-    Setting("forward_auth_peers", "127.0.0.0/8,::1", _networks, "Peers that forward-auth answers, commas between."),
-    Setting("metrics_peers", "127.0.0.0/8,::1", _networks, "Peers that read the metrics without a key."),
+    Setting("engine_threads", "0", whole(0, 64), "Threads of the HAProxy engine; 0 for as many as there are cores."),
+    Setting("workers", "1", whole(1, 64), "Server processes."),
+    Setting("forward_auth_peers", "127.0.0.0/8,::1", networks, "Peers that forward-auth answers, commas between."),
+    Setting("metrics_peers", "127.0.0.0/8,::1", networks, "Peers that read the metrics without a key."),
     Setting(
         "trusted_proxies",
         "",
-        _proxies,
+        proxies,
         "Proxies in front, whose X-Forwarded-For names the caller; none if there are none. Keys with cidrs need it.",
     ),
-    Setting("otlp_endpoint", "", _origin, "OpenTelemetry collector for traces, like http://127.0.0.1:4318."),
-    Setting("webhook_targets", PUBLIC, _one_of(PUBLIC, PRIVATE), "Where webhooks may go: public addresses, or all."),
-    Setting("webhook_wait_s", "5", _seconds(0.05, 3600), "Wait after a webhook's first try, then ever longer."),
-    Setting("webhook_tries", "10", _whole(1, 20), "Tries of a webhook until it is given up."),
-    Setting(
-        "webhook_expiring_s", "86400", _seconds(1, 31_536_000), "How long before its end a key is called expiring."
-    ),
-    Setting("envoy_grpc", "", _address, "Address to answer Envoy on over gRPC, like 127.0.0.1:8701. None: it is off."),
-    Setting("max_header_bytes", "16384", _whole(1024, 65536), "Largest request head, in bytes."),
-    Setting("max_body_bytes", "1048576", _whole(1024, 64 << 20), "Largest body that Keyscope itself reads, in bytes."),
-    Setting("header_timeout_s", "10", _seconds(0.1, 60), "Time for a request head, and for an idle connection."),
-    Setting("body_timeout_s", "30", _seconds(0.1, 600), "Time for a body that is read, or between two parts of one."),
-    Setting("upstream_connect_timeout_s", "5", _seconds(0.1, 60), "Time to connect to the upstream."),
-    Setting("upstream_timeout_s", "60", _seconds(0.1, 3600), "Time the upstream may be silent."),
-    Setting("restricted_may_mint_standard", "no", _yes_or_no, "Let restricted keys with write on keys mint ak_ keys."),
-    Setting("max_key_depth", "64", _whole(1, 64), "Most keys in a line that minted each other, the ak_ key included."),
-    Setting("max_child_keys", "1000", _whole(0, 1_000_000), "Most living keys that one restricted key has minted."),
-    Setting("max_rotation_overlap_s", "604800", _seconds(0, 31_536_000), "Longest life of an old secret, in seconds."),
-    Setting("undelete_window_s", "604800", _seconds(0, 31_536_000), "How long a revoked key can be brought back."),
-    Setting("console", "yes", _yes_or_no, "Answer browsers at /keyscope/console."),
-    Setting("console_idle_s", "1800", _seconds(1, 86_400), "Life of a console session without a request, in seconds."),
-    Setting("console_session_s", "28800", _seconds(1, 604_800), "Longest life of a console session, in seconds."),
-    Setting("counters", "", _counters, "Where uses are counted for several nodes: redis://HOST, rediss:// or unix://."),
+    Setting("otlp_endpoint", "", origin, "OpenTelemetry collector for traces, like http://127.0.0.1:4318."),
+    Setting("webhook_targets", PUBLIC, one_of(PUBLIC, PRIVATE), "Where webhooks may go: public addresses, or all."),
+    Setting("webhook_wait_s", "5", seconds(0.05, 3600), "Wait after a webhook's first try, then ever longer."),
+    Setting("webhook_tries", "10", whole(1, 20), "Tries of a webhook until it is given up."),
+    Setting("webhook_expiring_s", "86400", seconds(1, 31_536_000), "How long before its end a key is called expiring."),
+    Setting("envoy_grpc", "", address, "Address to answer Envoy on over gRPC, like 127.0.0.1:8701. None: it is off."),
+    Setting("max_header_bytes", "16384", whole(1024, 65536), "Largest request head, in bytes."),
+    Setting("max_body_bytes", "1048576", whole(1024, 64 << 20), "Largest body that Keyscope itself reads, in bytes."),
+    Setting("header_timeout_s", "10", seconds(0.1, 60), "Time for a request head, and for an idle connection."),
+    Setting("body_timeout_s", "30", seconds(0.1, 600), "Time for a body that is read, or between two parts of one."),
+    Setting("upstream_connect_timeout_s", "5", seconds(0.1, 60), "Time to connect to the upstream."),
+    Setting("upstream_timeout_s", "60", seconds(0.1, 3600), "Time the upstream may be silent."),
+    Setting("restricted_may_mint_standard", "no", yes_or_no, "Let restricted keys with write on keys mint ak_ keys."),
+    Setting("max_key_depth", "64", whole(1, 64), "Most keys in a line that minted each other, the ak_ key included."),
+    Setting("max_child_keys", "1000", whole(0, 1_000_000), "Most living keys that one restricted key has minted."),
+    Setting("max_rotation_overlap_s", "604800", seconds(0, 31_536_000), "Longest life of an old secret, in seconds."),
+    Setting("undelete_window_s", "604800", seconds(0, 31_536_000), "How long a revoked key can be brought back."),
+    Setting("console", "yes", yes_or_no, "Answer browsers at /keyscope/console."),
+    Setting("console_idle_s", "1800", seconds(1, 86_400), "Life of a console session without a request, in seconds."),
+    Setting("console_session_s", "28800", seconds(1, 604_800), "Longest life of a console session, in seconds."),
+    Setting("counters", "", counters, "Where uses are counted for several nodes: redis://HOST, rediss:// or unix://."),
     Setting(
         "counters_away",
         AWAY_CLOSED,
-        _one_of(AWAY_CLOSED, AWAY_OPEN),
+        one_of(AWAY_CLOSED, AWAY_OPEN),
         "While nothing can be counted: closed, or rates-pass, which lets keys through that are limited in rate alone.",
     ),
-    Setting("audit", "yes", _yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
-    Setting("audit_days", "0", _whole(0, 36500), "Days for which the audit trail is kept; 0 for ever."),
-    Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
-    Setting("log_format", TEXT, _one_of(*LOG_FORMATS), "Lines for people, or json: one object a line."),
-    Setting("drain_s", "0", _seconds(0, 3600), "On SIGTERM: serve on for so long while readyz says 503 draining."),
-    Setting("stop_s", "10", _seconds(0, 3600), "After that: how long requests under way may take to end."),
-    Setting("public_url", "", _public_url, "Where clients reach this server, like https://keys.example.com."),
+    Setting("audit", "yes", yes_or_no, "Keep the audit trail, in FILE.audit beside the database."),
+    Setting("audit_days", "0", whole(0, 36500), "Days for which the audit trail is kept; 0 for ever."),
+    Setting("log_level", "info", one_of("debug", "info", "warning", "error"), "How much to log, on stderr."),
+    Setting("log_format", TEXT, one_of(*LOG_FORMATS), "Lines for people, or json: one object a line."),
+    Setting("drain_s", "0", seconds(0, 3600), "On SIGTERM: serve on for so long while readyz says 503 draining."),
+    Setting("stop_s", "10", seconds(0, 3600), "After that: how long requests under way may take to end."),
+    Setting("public_url", "", public_url, "Where clients reach this server, like https://keys.example.com."),
     Setting(
         "leaks_github_keys",
         "",
-        _keys_source,
+        keys_source,
         f"Take GitHub's reports of leaked keys: the address of its public keys ({GITHUB_URL}), or a file.",
     ),
-    Setting("leaks_revoke", "yes", _yes_or_no, "End keys that GitHub reports; no only records the reports."),
-    Setting("upstream_key", "", _upstream_key, "The key that requests carry to the upstream.", secret=True),
-    Setting("bootstrap_key", "", _bootstrap_key, "The first ak_ key, for an empty database.", secret=True),
+    Setting("leaks_revoke", "yes", yes_or_no, "End keys that GitHub reports; no only records the reports."),
+    Setting("upstream_key", "", upstream_key, "The key that requests carry to the upstream.", secret=True),
+    Setting("bootstrap_key", "", bootstrap_key, "The first ak_ key, for an empty database.", secret=True),
     Setting(
         "audit_key",
         "",
-        _audit_key,
+        audit_key,
         "Signs the audit's checkpoints: 32 bytes in base64. None: FILE.audit.key.",
         secret=True,
     ),
-    Setting("counters_password", "", _password, "The password of what --counters names.", secret=True),
+    Setting("counters_password", "", password, "The password of what --counters names.", secret=True),
 )
 
 
