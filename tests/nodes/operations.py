@@ -8,8 +8,8 @@ from random import Random
 import httpx
 
 from tests.live import wire_scopes
-from tests.nodes.team import Member, Team
-from tests.nodes.traffic import WRITE, Key, Traffic, minted
+from tests.nodes.team import WRITE, Member, Team
+from tests.nodes.traffic import Key, Traffic, minted
 
 MANAGED = "/v1/restricted_keys"
 
