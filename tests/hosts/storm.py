@@ -18,7 +18,7 @@ from tests.hosts.network import Network
 from tests.live import wire_scopes
 from tests.nodes.operations import MANAGED, Operations
 from tests.nodes.team import Member, Team
-from tests.nodes.traffic import READ, Key, minted, traffic
+from tests.nodes.traffic import Key, minted, traffic
 
 KEYS = 200
 OPERATORS = 12
@@ -74,7 +74,7 @@ def weathered(network: Network, team: Team, seed: int, lasts_s: float) -> dict[s
     gone = {taken.key for taken in asking.taken if taken.method is None and taken.until_s == float("inf")}
     return {
         "wrongly": len(asking.wrongly_accepted()),
-        "accepted at the end": sum(member.may(key.secret, READ) == 200 for member in team.members for key in gone),
+        "accepted at the end": sum(member.may(key.secret) == 200 for member in team.members for key in gone),
         "asked": len(asking.asked),
         "let through": sum(question.status == 200 for question in asking.asked),
         "operations": sum(len(operator.took_s) for operator in operators),
