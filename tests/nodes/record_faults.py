@@ -26,9 +26,9 @@ time.time = lambda: _real() + _offset()
 
 
 @contextlib.contextmanager
-def with_standby(**options: str) -> Iterator[tuple[Cluster, Cluster]]:
+def with_standby(fsync: str = "off") -> Iterator[tuple[Cluster, Cluster]]:
     """A record that waits for its standby at every commit, and the standby."""
-    with running(**options) as primary, folder() as beside:
+    with running(fsync=fsync) as primary, folder() as beside:
         standby = primary.standby(beside)
         standby.start()
         primary.ask("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
