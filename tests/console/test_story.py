@@ -181,6 +181,27 @@ def test_everything_works_without_scripts(browser: Browser, live: Live, look: st
         expect(page.get_by_role("heading", name="Sign in with a key")).to_be_visible()
 
 
+def test_a_key_is_bound_to_a_devbox_and_a_lease(browser: Browser, live: Live) -> None:
+    with visiting(browser, live) as visit:
+        page = visit.sign_in().go("/keys/new").page
+        page.get_by_label("Name").fill("of a run")
+        choose(page, "devboxes:write")
+        page.get_by_label("Ends with the devbox").fill("dbx_run")
+        lease = page.get_by_label("Ends unless it renews its lease every")
+        lease.fill("soon")
+        visit.press("Mint the key")
+        expect(page.get_by_role("alert")).to_contain_text("'soon' is not a length of time")
+        lease.fill("15m")
+        visit.press("Mint the key")
+        secret = shown_secret(page.content())
+        visit.follow("To the key")
+        expect(page.locator("main")).to_contain_text("devbox dbx_run, and ends with it")
+        expect(page.locator("main")).to_contain_text("renewed by the key itself")
+        assert live.call("POST", "/v1/devboxes/dbx_run/shutdown", secret, json={}).status_code == 200
+        assert live.call("GET", "/keyscope/me", secret).status_code == 401
+        visit.troubles = [text for text in visit.troubles if "400" not in text]
+
+
 def test_restrictions_are_typed_said_in_words_held_and_changed(browser: Browser, live: Live) -> None:
     with visiting(browser, live) as visit:
         page = visit.sign_in().go("/keys/new").page

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from msgspec import UNSET
 
 from keyscope.api import requests
+from keyscope.api.bound import run_asked
 from keyscope.api.caller import Caller, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
 from keyscope.api.documented import BODY, LIST_PARAMETERS, WAITING, responses
 from keyscope.api.kinds import VIEWS, KindRoutes, Models
@@ -28,7 +29,6 @@ from keyscope.authority.ports import KeyQuery
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.key import Lineage, State
 from keyscope.model.restrictions import Restrictions
-from keyscope.model.run import Run
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
 from keyscope.policy.advice import preset_restrictions, preset_scopes
@@ -70,7 +70,7 @@ class KeyRoutes(KindRoutes):
             scopes=scopes,
             expires_at_ms=asked.expires_at_ms,
             restrictions=self._restrictions(asked),
-            run=self._run(asked),
+            run=run_asked(asked.run, self._desk.policy) if isinstance(asked, requests.CreateRestrictedKey) else None,
         )
         repeat = repeatable(call_of(request), caller, raw)
         mint = self._desk.minting.mint
@@ -87,14 +87,6 @@ class KeyRoutes(KindRoutes):
         if not isinstance(asked, requests.CreateRestrictedKey):
             return None
         return preset_restrictions(self._desk.policy.presets, asked.preset, asked.restrictions)
-
-    def _run(self, asked: requests.CreateApiKey) -> Run | None:
-        if not isinstance(asked, requests.CreateRestrictedKey) or asked.run is None:
-            return None
-        if asked.run.devbox_id is not None and not self._desk.policy.shows_ends:
-            remedy = "the policy does not say how the end of one is seen: give lease_ms, or add the section ends to it"
-            raise BadRequest("no ends", [Fault("$.run.devbox_id", remedy)])
-        return asked.run.run()
 
     async def list_keys(self, request: Request) -> Response:
         """List the account's keys, newest first."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keyscope.api.bound import run_asked
 from keyscope.api.caller import call_of, in_thread
 from keyscope.api.plain import base_url
 from keyscope.api.requests import CreateApiKey, CreateRestrictedKey, checked, scopes_of
@@ -22,6 +23,7 @@ from keyscope.console.kit import LIST, STANDARD_LIST, Context, Form, Kit, page
 from keyscope.console.lifetime import DEFAULT, LENGTHS, read_expiry
 from keyscope.console.once import counting_once
 from keyscope.console.restricted import FIELD, chosen, sentences, typed_in
+from keyscope.console.run_fields import typed_run
 from keyscope.console.summary import summary
 from keyscope.console.visitor import Visitor
 from keyscope.errors import BadRequest, ExceedsParent, KeyscopeError
@@ -106,6 +108,9 @@ class MintPages:
             return Wanted(kind=kind, name=sound.name, expires_at_ms=sound.expires_at_ms)
         asked["scopes"] = [scope.entry for scope in grid.read_scopes(form, self._kit.desk.policy)]
         asked["restrictions"] = typed_in(form)
+        run = typed_run(form)
+        if run is not None:
+            asked["run"] = run
         whole = checked(asked, [], CreateRestrictedKey, self._kit.desk.context)
         scopes = scopes_of(whole.scopes)
         return Wanted(
@@ -114,6 +119,7 @@ class MintPages:
             scopes=scopes,
             expires_at_ms=whole.expires_at_ms,
             restrictions=whole.restrictions,
+            run=run_asked(whole.run, self._kit.desk.policy),
         )
 
     async def _form(self, visitor: Visitor, kind: Kind, form: Form, error: KeyscopeError | None = None) -> Response:
@@ -129,6 +135,7 @@ class MintPages:
             "rows": grid.rows(self._kit.desk.policy, scopes, most),
             "presets": self._kit.desk.policy.presets,
             "restrictions": form.get(FIELD, ""),
+            "shows_ends": self._kit.desk.policy.shows_ends,
             **advice(self._kit, scopes, most, chosen(form)),
         }
         name = "mint_standard.html" if kind is Kind.STANDARD else "mint.html"
