@@ -53,7 +53,6 @@ from keyscope.model.facts import BodySeen
 from keyscope.policy.document import Policy
 from keyscope.settings import GITHUB_KEYS, Settings
 from keyscope.store.replica.lease import Lease
-from keyscope.store.things import things_for
 from keyscope.webhooks.delivering import Deliverer
 from keyscope.webhooks.delivering import Limits as DeliveryLimits
 from keyscope.webhooks.making import Making
@@ -106,11 +105,12 @@ class Application:
         self._proxies = Proxies(proxies) if proxies is not None else None
         self._forward_auth = ForwardAuth(self.verifier, settings.forward_auth_peers)
         self._judging = {dialect.path: self._meter.judging(dialect.name) for dialect in DIALECTS}
-        self.things = things_for(settings.database)
+        self.things = store.open_things()
+        self._own = OwnThings(self.things, clock)
         self.runs = Runs(store, clock, self._barred)
         self.webhooks = kept_for(settings.beside, entropy)
         self._holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
-        self._sight = self._sees(BodySeen.LATER, sees_reply=self.things is not None, holds=True)
+        self._sight = self._sees(BodySeen.LATER, sees_reply=True, holds=True)
         self._proxy = self._made_proxy(upstream)
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter, self._sees(BodySeen.WHOLE))
         self.held = HoldRunner(self.verifier, self._holds, self._sight, self._proxy.send_held)
@@ -132,7 +132,7 @@ class Application:
             counts=True,
             holds=holds,
             knows_peer=self._proxies is not None,
-            owners=self.things.owners if self.things is not None else None,
+            owners=self._own.owners,
         )
 
     def _made_proxy(self, upstream: Upstream | None) -> Proxy:
@@ -144,7 +144,7 @@ class Application:
             body_timeout_s=self._settings.body_timeout_s,
             sight=self._sight,
             runs=RunWatch(self.index, self.runs),
-            own=OwnThings(self.things, self._clock) if self.things is not None else None,
+            own=self._own,
             holding=Holding(self._holds),
         )
 

@@ -111,8 +111,7 @@ async def serve(
             await stack.enter_async_context(_counted(settings, application.verifier))
             if isinstance(application, Application):
                 stack.callback(application.webhooks.outbox.close)
-                if application.things is not None:
-                    stack.callback(application.things.close)
+                stack.callback(application.things.close)
             # The last uses, once the audit trail has them; first uses among them go to the outbox.
             stack.push_async_callback(record, application.verifier, store, _first_uses(application))
             await stack.enter_async_context(written_down(application.verifier, recording))

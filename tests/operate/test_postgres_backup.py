@@ -27,8 +27,11 @@ def test_what_was_revoked_after_a_dump_is_revoked_again_in_what_is_restored(
     databases: Databases, new_directory: Callable[[], Path]
 ) -> None:
     database, dump = databases.empty(), new_directory() / "monday.dump"
+    box = ("devboxes", "dbx_1")
     with node(new_directory(), database) as live:
         gone, kept = live.mint("devboxes:read", name="gone"), live.mint("devboxes:read")
+        adopted = keyscope("db", "adopt", kept["id"], *box, "--database", database)
+        assert adopted.returncode == 0, adopted.stderr
         run("pg_dump", "--format=custom", f"--file={dump}", database)
         assert live.revoke(gone["id"]).status_code == 200
     restored = databases.server.database()
@@ -38,3 +41,5 @@ def test_what_was_revoked_after_a_dump_is_revoked_again_in_what_is_restored(
     with node(new_directory(), restored) as again:
         assert again.call("GET", "/keyscope/me", gone["key_secret"]).status_code == 401
         assert again.call("GET", "/keyscope/me", kept["key_secret"]).status_code == 200
+    foreign = keyscope("db", "adopt", gone["id"], *box, "--database", restored)
+    assert (foreign.returncode, "own of another key, and stays so" in foreign.stderr) == (2, True), foreign.stderr

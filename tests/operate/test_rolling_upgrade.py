@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from keyscope.errors import StoreUnavailable
+from keyscope.errors import ConfigurationError, StoreUnavailable
 from keyscope.model.event import EventKind
 from keyscope.model.scope import Scope
+from keyscope.store import migrate as in_a_file
 from keyscope.store.postgres import migrate
+from keyscope.store.postgres.address import parse
+from keyscope.store.postgres.connect import connect
 from keyscope.store.rows import _LENGTHS, _opened, _sealed, key_of, record_of
+from keyscope.store.sqlite import SqliteStore
 from tests.cli.run import keyscope
 from tests.engines import ENGINES
 from tests.haproxy.inside import Inside, until
@@ -25,6 +29,8 @@ from tests.postgres import Databases
 from tests.recorder import Recorder
 from tests.store.samples import a_key
 
+BEFORE_THE_LEDGER = 2
+"""The last step of PostgreSQL's that knew nothing of own things."""
 CHANGES: tuple[tuple[str, dict[str, object]], ...] = (
     ("/revoke", {}),
     ("/suspend", {}),
@@ -105,6 +111,7 @@ def test_the_same_holds_with_postgresql(
     name, known = url.rpartition("/")[2], len(migrate.steps())
     databases.server.run("ALTER TABLE keyscope.accounts ADD COLUMN plan text NOT NULL DEFAULT 'free'", name)
     databases.server.run(f"UPDATE keyscope.meta SET value = '{known + 1}' WHERE name = 'schema_version'", name)
+    databases.server.run("DELETE FROM keyscope.meta WHERE name = 'needs_step'", name)
     if says_so:
         databases.server.run(f"INSERT INTO keyscope.meta VALUES ('needs_step', '{known}')", name)
     if starts:
@@ -113,6 +120,34 @@ def test_the_same_holds_with_postgresql(
         return
     done = keyscope("serve", "--database", url, cwd=live.directory)
     assert (done.returncode, "schema version" in done.stderr) == (2, True)
+
+
+def test_a_node_that_has_no_ledger_of_own_things_goes_on_beside_those_that_have_one(databases: Databases) -> None:
+    address = parse(databases.fresh())
+    with closing(connect(address)) as link:
+        migrate.check_known(link, address, BEFORE_THE_LEDGER)
+        with pytest.raises(ConfigurationError, match="schema version"):
+            migrate.check_known(link, address, BEFORE_THE_LEDGER - 1)
+
+
+def test_what_a_step_says_of_itself_does_not_hold_for_the_next_one(databases: Databases) -> None:
+    address = parse(databases.fresh())
+    with closing(connect(address)) as link:
+        migrate.migrate(link, [*migrate.steps(), "ALTER TABLE accounts ADD COLUMN plan TEXT"])
+        with pytest.raises(ConfigurationError, match="schema version"):
+            migrate.check_known(link, address, len(migrate.steps()))
+
+
+def test_nor_does_it_with_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "keyscope.db"
+    SqliteStore.open(path).close()
+    step_further(path, says_so=True)
+    known = len(in_a_file.steps()) + 1
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        in_a_file.check_ours(connection, path, known - 1)
+        in_a_file.migrate(connection, [*in_a_file.steps(), "", "ALTER TABLE accounts ADD COLUMN x TEXT;"])
+        with pytest.raises(ConfigurationError, match="schema version"):
+            in_a_file.check_ours(connection, path, known)
 
 
 def test_a_key_that_has_nothing_new_is_written_as_the_versions_before_wrote_it() -> None:

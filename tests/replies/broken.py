@@ -18,6 +18,7 @@ import keyscope.gate.replies.own
 import keyscope.store.things
 from keyscope.cli.main import main
 from keyscope.gate.replies.own import Plan
+from keyscope.store.postgres.things import PostgresThings
 from keyscope.store.things import SqliteThings
 
 answering: Any = keyscope.gate.answering
@@ -25,23 +26,29 @@ proxy: Any = keyscope.gate.proxy
 cuts: Any = keyscope.gate.replies.cuts
 own: Any = keyscope.gate.replies.own
 things: Any = keyscope.store.things
+LEDGERS: Any = (SqliteThings, PostgresThings)
+BUILD = "BROKEN_BUILD"
+"""Processes that a server starts of itself begin anew, and find here what they are to be."""
 
 
 def dies_before_the_record() -> None:
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    SqliteThings.add = die  # type: ignore[method-assign,assignment]
+    for ledger in LEDGERS:
+        ledger.add = die
 
 
 def dies_after_the_record() -> None:
-    real = SqliteThings.add
+    def dying(real: Callable[..., object]) -> Callable[..., None]:
+        def die(*given: Any) -> None:
+            real(*given)
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    def die(*given: Any) -> None:
-        real(*given)
-        os.kill(os.getpid(), signal.SIGKILL)
+        return die
 
-    SqliteThings.add = die  # type: ignore[method-assign,assignment]
+    for ledger in LEDGERS:
+        ledger.add = dying(ledger.add)
 
 
 def shows_credentials_to_all() -> None:
@@ -54,7 +61,10 @@ def looks_for_plain_names_only() -> None:
 
 
 def lists_everything() -> None:
-    own.OwnThings.may_see = lambda self, lineage, resource, ids: [True] * len(ids)
+    async def may_see(self: object, lineage: object, resource: str, ids: list[str]) -> list[bool]:
+        return [True] * len(ids)
+
+    own.OwnThings.may_see = may_see
 
 
 def records_nothing() -> None:
@@ -69,7 +79,10 @@ def gives_a_thing_to_its_latest_maker() -> None:
 
 
 def begins_lists_anywhere() -> None:
-    answering.Answering.check_cursor = lambda self, call, allow: None
+    async def check_cursor(*_: object) -> None:
+        """Any will do."""
+
+    answering.Answering.check_cursor = check_cursor
 
 
 BUILDS: Mapping[str, Callable[[], None]] = {
@@ -87,5 +100,8 @@ BUILDS: Mapping[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
-    BUILDS[sys.argv.pop(1)]()
+    os.environ[BUILD] = sys.argv.pop(1)
+if BUILD in os.environ:
+    BUILDS[os.environ[BUILD]]()
+if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from keyscope.errors import UpstreamAnswer
 from keyscope.gate.replies import pages
-from keyscope.gate.replies.listing import Listing
+from keyscope.gate.replies.listing import Keep, Listing
 from keyscope.gate.replies.pages import Asked
 from tests.live import Live
 from tests.recorder import Recorder, Reply
@@ -41,16 +41,34 @@ class Upstream:
         return json.dumps(value).encode()
 
 
+def keeping(fits: Callable[[str], bool]) -> Keep:
+    async def keep(ids: Sequence[str]) -> list[bool]:
+        return [fits(name) for name in ids]
+
+    return keep
+
+
+def at_once(answer: Coroutine[Any, Any, bytes]) -> bytes:
+    """Of what waits for nothing."""
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        found: bytes = end.value
+        return found
+    raise AssertionError("it waits")
+
+
 def asked(upstream: Upstream, query: str, size: int = 7) -> Any:
     """What the gate makes of a list request."""
     asking = Asked(query.encode())
     listing = Listing(
-        ("boxes", "[*]", "id"), [("boxes", "[*]", "token")], lambda ids: [name in upstream.own for name in ids],
+        ("boxes", "[*]", "id"), [("boxes", "[*]", "token")], keeping(upstream.own.__contains__),
         most=asking.most, is_start=not asking.cursors,
     )  # fmt: skip
     raw, passed, fetched = upstream.page(query), b"", 1
     while True:
-        passed += b"".join(listing.feed(raw[at : at + size]) for at in range(0, len(raw), size)) + listing.close()
+        passed += b"".join(at_once(listing.feed(raw[at : at + size])) for at in range(0, len(raw), size))
+        passed += at_once(listing.close())
         after = listing.next_page()
         if after is None:
             return json.loads(passed + listing.end()), fetched
@@ -139,20 +157,18 @@ def test_of_two_ids_only_the_judged_one_is_shown() -> None:
 
 
 def _filtered(page: bytes) -> bytes:
-    listing = Listing(
-        ("boxes", "[*]", "id"), [], lambda ids: [name == "mine" for name in ids], most=None, is_start=True
-    )
-    passed = listing.feed(page) + listing.close()
+    listing = Listing(("boxes", "[*]", "id"), [], keeping("mine".__eq__), most=None, is_start=True)
+    passed = at_once(listing.feed(page)) + at_once(listing.close())
     assert listing.next_page() is None
     return passed + listing.end()
 
 
 def test_pages_in_a_circle_are_refused() -> None:
     page = b'{"boxes":[{"id":"theirs"}],"has_more":true}'
-    listing = Listing(("boxes", "[*]", "id"), [], lambda ids: [False] * len(ids), most=1, is_start=True)
-    listing.feed(page)
+    listing = Listing(("boxes", "[*]", "id"), [], keeping(lambda _: False), most=1, is_start=True)
+    at_once(listing.feed(page))
     assert listing.next_page() == "theirs"
-    listing.feed(page)
+    at_once(listing.feed(page))
     with pytest.raises(UpstreamAnswer):
         listing.next_page()
 

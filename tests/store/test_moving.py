@@ -43,6 +43,9 @@ def fill(store: Store) -> None:
         writer.put_session(a_session("one"))
 
     store.write(work)
+    with closing(store.open_things()) as things:
+        things.add(ACCOUNT.id, [("devboxes", f"dbx_{n}") for n in range(300)], ("drv_1", "key_2", "key_1"), NOW)
+        things.add(ACCOUNT.id, [("snapshots", "a'\"\\☃")], ("key_1",), NOW + 1)
 
 
 @pytest.fixture
@@ -71,6 +74,11 @@ def test_a_copy_to_postgresql_and_back_is_the_same(
         assert copy(PostgresMoving(postgres), SqliteMoving(back)) == there
         for store in (sqlite, postgres, back):
             assert store.read(lambda reader: reader.keys(a_query(limit=1)).total) == 299
+            with closing(store.open_things()) as things:
+                assert things.owners(ACCOUNT.id, [("devboxes", "dbx_7")]) == {
+                    ("devboxes", "dbx_7"): {"drv_1", "key_2", "key_1"}
+                }
+    assert {one.table: one.rows for one in there}["things"] == 301
 
 
 def test_numbers_go_on_after_a_copy(sqlite: SqliteStore, postgres: PostgresStore, tmp_path: Path) -> None:

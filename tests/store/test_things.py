@@ -1,83 +1,117 @@
-"""The ledger of own things, in memory and in a file: the same rules, and what is in a file stays."""
+"""The ledger of own things in memory, in a file and in PostgreSQL: the same rules, and what was written stays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psycopg
 import pytest
+from tests.postgres import Databases
+from tests.store.contract_things import BOX, MANY, OTHER, ThingsContract
 
+from keyscope.authority.things import Things
 from keyscope.errors import ConfigurationError, StoreUnavailable
-from keyscope.store.things import SqliteThings, open_things, things_for
-
-BOX, OTHER = ("devboxes", "dbx_1"), ("devboxes", "dbx_2")
-MANY = [("devboxes", f"dbx_{number}") for number in range(50)]
-
-
-@pytest.fixture(params=["memory", "file"])
-def things(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteThings]:
-    ledger = open_things(tmp_path / "keyscope.db.things" if request.param == "file" else None)
-    yield ledger
-    ledger.close()
+from keyscope.store.memory import MemoryStore
+from keyscope.store.postgres import things as in_postgres
+from keyscope.store.postgres.connect import connect
+from keyscope.store.postgres.store import PostgresStore
+from keyscope.store.sqlite import SqliteStore
+from keyscope.store.things import open_things
 
 
-def test_what_nobody_made_is_nobodys(things: SqliteThings) -> None:
-    assert things.owners("acct_1", [BOX]) == things.owners("acct_1", MANY) == {}
-    assert things.owners("acct_1", []) == {}
+class TestSqliteThings(ThingsContract):
+    """Two processes of one host."""
+
+    @pytest.fixture
+    def ledgers(self, tmp_path: Path) -> Iterator[tuple[Things, Things]]:
+        path = tmp_path / "keyscope.db.things"
+        with closing(open_things(path)) as one, closing(open_things(path)) as other:
+            yield one, other
+
+    @pytest.fixture
+    def things(self, ledgers: tuple[Things, Things]) -> Things:
+        return ledgers[0]
+
+    @pytest.fixture
+    def broken(self, tmp_path: Path) -> Things:
+        ledger = open_things(tmp_path / "keyscope.db.things")
+        ledger.close()
+        return ledger
 
 
-def test_a_thing_is_its_makers_and_of_all_above(things: SqliteThings) -> None:
-    assert things.add("acct_1", [BOX], ("drv_1", "key_1", "key_0"), 1) == {BOX: {"drv_1", "key_1", "key_0"}}
-    assert things.owners("acct_1", [BOX, OTHER]) == {BOX: {"drv_1", "key_1", "key_0"}}
+class TestThingsInMemory(TestSqliteThings):
+    """One process."""
+
+    @pytest.fixture
+    def ledgers(self) -> Iterator[tuple[Things, Things]]:
+        with closing(MemoryStore().open_things()) as things:
+            yield things, things
 
 
-def test_a_thing_keeps_its_first_maker(things: SqliteThings) -> None:
-    things.add("acct_1", [BOX], ("key_1",), 1)
-    assert things.add("acct_1", [BOX, OTHER], ("key_2",), 2) == {BOX: {"key_1"}, OTHER: {"key_2"}}
+class TestPostgresThings(ThingsContract):
+    """Two nodes."""
+
+    @pytest.fixture
+    def stores(self, databases: Databases) -> Iterator[tuple[PostgresStore, PostgresStore]]:
+        url = databases.fresh()
+        with closing(PostgresStore.open(url)) as one, closing(PostgresStore.open(url)) as other:
+            yield one, other
+
+    @pytest.fixture
+    def ledgers(self, stores: tuple[PostgresStore, PostgresStore]) -> tuple[Things, Things]:
+        return stores[0].open_things(), stores[1].open_things()
+
+    @pytest.fixture
+    def things(self, ledgers: tuple[Things, Things]) -> Things:
+        return ledgers[0]
+
+    @pytest.fixture
+    def broken(self, stores: tuple[PostgresStore, PostgresStore]) -> Things:
+        ledger = stores[0].open_things()
+        stores[0].close()
+        return ledger
+
+    def test_what_is_remembered_has_a_bound(
+        self, ledgers: tuple[Things, Things], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(in_postgres, "MOST_KEPT", 100)
+        ledgers[0].add("acct_1", MANY, ("key_1",), 1)
+        assert len(ledgers[1].owners("acct_1", MANY)) == len(MANY)
+        known = [thing for thing in MANY if ledgers[1].known("acct_1", [thing])]
+        assert known == MANY[-100:]
+
+    def test_a_thing_that_was_recorded_is_not_changed_by_anybody(
+        self, stores: tuple[PostgresStore, PostgresStore], things: Things
+    ) -> None:
+        things.add("acct_1", [BOX], ("key_1",), 1)
+        with closing(connect(stores[0].address)) as link:
+            for statement in ("UPDATE things SET makers = 'key_2'", "DELETE FROM things"):
+                with pytest.raises(psycopg.errors.RaiseException, match="keeps its first maker"):
+                    link.execute(statement)
+
+    def test_another_database_at_the_same_address_is_not_asked(self, databases: Databases) -> None:
+        url = databases.fresh()
+        with closing(PostgresStore.open(url)) as store:
+            things = store.open_things()
+            databases.server.run("UPDATE keyscope.meta SET value = 'x' WHERE name = 'database_id'", url.rsplit("/")[-1])
+            with pytest.raises(StoreUnavailable, match="another id"):
+                things.owners("acct_1", [BOX])
+            with pytest.raises(StoreUnavailable, match="another id"):
+                things.add("acct_1", [BOX], ("key_1",), 1)
 
 
-def test_accounts_and_types_are_apart(things: SqliteThings) -> None:
-    things.add("acct_1", [BOX], ("key_1",), 1)
-    assert things.owners("acct_2", [BOX]) == things.owners("acct_1", [("snapshots", "dbx_1")]) == {}
-
-
-def test_many_are_looked_up_as_one_by_one(things: SqliteThings) -> None:
-    odd = [*MANY[::2], ("devboxes", 'a"\\é'), ("snapshots", "1")]
-    things.add("acct_1", odd, ("key_1",), 1)
-    asked = [*MANY, *odd[-2:], ("snapshots", "01")]
-    one_by_one = [things.owners("acct_1", [thing]) for thing in asked]
-    assert things.owners("acct_1", asked) == {thing: owners for found in one_by_one for thing, owners in found.items()}
-
-
-def test_all_processes_of_a_host_share_a_file_and_it_stays(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'keyscope.db'}"
-    one, other = things_for(url), things_for(url)
-    assert one is not None
-    assert other is not None
-    one.add("acct_1", [BOX], ("key_1",), 1)
-    assert other.owners("acct_1", [BOX]) == {BOX: {"key_1"}}
-    one.close()
-    other.close()
-    again = things_for(url)
-    assert again is not None
-    assert again.owners("acct_1", [BOX]) == {BOX: {"key_1"}}
-    again.close()
-
-
-def test_nodes_of_several_hosts_have_none() -> None:
-    assert things_for("postgresql://keyscope@localhost/keyscope") is None
+def test_the_file_of_a_store_stays_and_is_found_again(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(SqliteStore.open(tmp_path / "keyscope.db")))
+        stack.enter_context(closing(things := store.open_things()))
+        things.add("acct_1", [BOX], ("key_1",), 1)
+    with closing(open_things(tmp_path / "keyscope.db.things")) as again:
+        assert again.owners("acct_1", [BOX, OTHER]) == {BOX: {"key_1"}}
 
 
 def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "keyscope.db.things").write_bytes(b"no database at all, and longer than a header of one" * 10)
     with pytest.raises(ConfigurationError):
         open_things(tmp_path / "keyscope.db.things")
-
-
-def test_trouble_is_said_and_nothing_is_half_written(tmp_path: Path) -> None:
-    ledger = open_things(tmp_path / "keyscope.db.things")
-    ledger.close()
-    with pytest.raises(StoreUnavailable):
-        ledger.owners("acct_1", [BOX])
-    with pytest.raises(StoreUnavailable):
-        ledger.add("acct_1", [BOX], ("key_1",), 1)

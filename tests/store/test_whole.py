@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.postgres import Databases
-from tests.store.samples import a_key, an_event, digest, note, put
+from tests.store.samples import ACCOUNT, a_key, an_event, digest, note, put
 
 from keyscope.authority.ports import Former, Store
 from keyscope.store.moving import Movable
@@ -18,6 +18,7 @@ from keyscope.store.postgres.moving import PostgresMoving
 from keyscope.store.postgres.store import PostgresStore
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.sqlite_moving import SqliteMoving
+from keyscope.store.things import things_beside
 from keyscope.store.whole import faults
 
 Damage = Callable[[str], object]
@@ -32,6 +33,8 @@ DAMAGES = {
     "UPDATE former_secrets SET key_id = 'key_1'": "leads to no key, or to another",
     "UPDATE former_secrets SET record = substr(record, 1, 40)": "earlier secret",
     "UPDATE key_totals SET total = total + 1 WHERE kind = 'rk'": "miscounted",
+    "INSERT INTO things VALUES ('acct_9', 'devboxes', 'dbx_9', 'key_1', 1)": "dbx_9: its account is not there",
+    "INSERT INTO things SELECT id, 'devboxes', 'dbx_9', 'key_1  key_2', 1 FROM accounts": "are not readable",
 }
 OF_POSTGRES = {
     "UPDATE numbers SET change = change + 1": "and 4 were given",
@@ -45,6 +48,8 @@ def fill(store: Store) -> None:
     put(store, a_key("key_4", "key_1"))
     note(store, an_event(), an_event(), an_event())
     store.write(lambda writer: writer.put_former(Former(digest("old"), "key_3", None, 9)))
+    with closing(store.open_things()) as things:
+        things.add(ACCOUNT.id, [("devboxes", "dbx_1")], ("drv_1", "key_4", "key_1"), 9)
 
 
 def found(movable: Movable) -> list[str]:
@@ -58,6 +63,7 @@ def movable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Mo
         with closing(SqliteStore.open(tmp_path / "keyscope.db")) as store:
             fill(store)
             other = sqlite3.connect(store.path, isolation_level=None)
+            other.execute("ATTACH DATABASE ? AS beside", (str(things_beside(store.path)),))
             yield SqliteMoving(store), other.execute
             other.close()
         return

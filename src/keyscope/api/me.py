@@ -11,6 +11,7 @@ from keyscope.api.replies.asked import Explained, Me, OperationList, me_view
 from keyscope.api.replies.shape import objection_views, spent_view
 from keyscope.authority.explain import Explanation, explain
 from keyscope.errors import BadRequest, Fault
+from keyscope.gate.sight import judged
 from keyscope.model.operation import Operation
 from keyscope.wire.asked import ASKABLE, asked_call
 from keyscope.wire.target import matched_method
@@ -43,7 +44,7 @@ class MeRoutes:
         """Whether the calling key may make a call, in the words of the 403. Conditions on the body are listed apart."""
         caller = admitted(request, self._desk)
         method, path = _asked(request)
-        return json_reply(explained_view(self._explain(caller, method, path)))
+        return json_reply(explained_view(await self._explain(caller, method, path)))
 
     async def operations(self, request: Request) -> Response:
         """Every operation of the policy and the scopes that it needs."""
@@ -57,10 +58,11 @@ class MeRoutes:
             }
         )
 
-    def _explain(self, caller: Caller, method: str, path: str) -> Explanation:
+    async def _explain(self, caller: Caller, method: str, path: str) -> Explanation:
         verifier = self._desk.verifier
         route = verifier.route(matched_method(method), path)
-        facts = verifier.facts(caller.lineage, route, path, self._desk.sight, caller.origin.peer or "")
+        peer = caller.origin.peer or ""
+        facts = await judged(self._desk.sight, lambda sight: verifier.facts(caller.lineage, route, path, sight, peer))
         decision = verifier.look(verifier.judge(caller.lineage, route, route.needs if route is not None else (), facts))
         return explain(decision, method, path)
 

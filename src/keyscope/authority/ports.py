@@ -1,7 +1,8 @@
 """What the use cases need from the world: a store, a clock, entropy.
 
-A transaction is a function that you pass in: ``store.write(work)`` runs ``work`` once, commits, and only then returns
-its result, durably. An exception rolls everything back. Every method may raise StoreUnavailable.
+A transaction is a function that you pass in: ``store.write(work)`` runs ``work``, commits, and only then returns its
+result, durably. An exception rolls everything back. A store may undo ``work`` and run it anew, so it changes nothing
+but what it writes. Every method may raise StoreUnavailable.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from keyscope.authority.things import Things
 from keyscope.model.event import Event
 from keyscope.model.held import Held, HeldState
 from keyscope.model.key import Key, Lineage, State
@@ -336,6 +338,9 @@ class Store(Protocol):
 
     def open_index(self) -> Index:
         """A look-up for the calling thread."""
+
+    def open_things(self) -> Things:
+        """The ledger of own things. Raises ConfigurationError."""
 
     def tidy(self) -> None:
         """Do upkeep that is due, such as emptying a log. To be called about every second, beside the hot path."""

@@ -16,10 +16,13 @@ Owners: TypeAlias = Mapping[Thing, frozenset[str]]
 
 
 class Things(Protocol):
-    """Shared by all processes that serve. Every method may raise StoreUnavailable."""
+    """Shared by all processes that serve, on all hosts. Every method may raise StoreUnavailable."""
+
+    def known(self, account_id: str, things: Sequence[Thing]) -> Owners | None:
+        """As ``owners``, without a wait: None where that would take one. On the hot path, from one thread."""
 
     def owners(self, account_id: str, things: Sequence[Thing]) -> Owners:
-        """Whose own each of these is. Used from one thread, on the hot path."""
+        """Whose own each of these is. Sees everything that was added before the call, at whichever node."""
 
     def add(self, account_id: str, things: Sequence[Thing], makers: Sequence[str], at_ms: int) -> Owners:
         """Write down, durably, who made these; those that are known keep their owners. Gives back whose they are.

@@ -71,10 +71,10 @@ def restore(
     that knows them; they are listed, and the same is done to them again. Without such a record, --revive says that
     they may live.
     """
+    path = _path(database)
     if old is None and not revive:
         fault = "name what knows the revocations since the backup; if nothing does, --revive restores without them"
         raise ConfigurationError("old", [Fault("--old", fault)])
-    path = _path(database)
     with unpacked(file, keys, path) as found:
         note(
             f"The backup was made at {moment(found.manifest.made_at_ms)} and ends with change {found.manifest.events}."
@@ -143,5 +143,5 @@ def _list(later: list[Later], held: list[tuple[Key, Taken]]) -> None:
 
 def _path(database: str) -> Path:
     if not database.startswith(SQLITE):
-        raise unusable("This is for a sqlite:///FILE. For PostgreSQL see docs/postgres.md.")
+        raise unusable("This is for a sqlite:///FILE. PostgreSQL has pg_dump for it: docs/postgres.md says how.")
     return sqlite_path(database)

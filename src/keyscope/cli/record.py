@@ -14,7 +14,7 @@ from keyscope.cli.output import note, print_json, print_table
 from keyscope.cli.trail import database_option
 from keyscope.store.moving import Movable
 from keyscope.store.moving import copy as copy_all
-from keyscope.store.open import open_store, without_password
+from keyscope.store.open import SQLITE, open_store, sqlite_path, without_password
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.sqlite_moving import SqliteMoving
 from keyscope.store.trouble import unusable
@@ -36,8 +36,11 @@ def upgrade(database: str) -> None:
 @database_option
 @as_json
 def check(database: str, json: bool) -> None:
-    """Read everything: every record with its checksum, every line of keys, all numbers. Exit code 1 if any is wrong."""
-    with _opened(database) as movable:
+    """Read everything: every record with its checksum, every line of keys, all numbers, and whose own things are.
+
+    Exit code 1 if anything is wrong.
+    """
+    with _opened(_there(database)) as movable:
         found = movable.read(lambda reader: [*faults(reader), *movable.own_faults(reader)])
     _tell(found, database, json)
 
@@ -48,13 +51,20 @@ def check(database: str, json: bool) -> None:
 def copy(source: str, target: str) -> None:
     """Copy a whole authority from SOURCE to TARGET, two URLs of databases, and prove that it arrived.
 
-    Stop the servers first. TARGET must be empty. Everything in the database moves. The audit trail, webhooks and
-    counters are files beside it and stay where they are.
+    Stop the servers first. TARGET must be empty. Everything in the database moves, and with it the ledger of own
+    things. The audit trail, webhooks and counters are files beside it and stay where they are.
     """
-    with _opened(source) as from_there, _opened(target) as to_here:
+    with _opened(_there(source)) as from_there, _opened(target) as to_here:
         moved = copy_all(from_there, to_here)
     print_table(("TABLE", "ROWS", "DIGEST"), [(one.table, str(one.rows), one.digest[:_SHOWN_DIGITS]) for one in moved])
     note(f"{without_password(target)} holds what {without_password(source)} holds.")
+
+
+def _there(database: str) -> str:
+    """What is to be read is not made first."""
+    if database.startswith(SQLITE) and not sqlite_path(database).exists():
+        raise unusable(f"There is no database at {database}. Name the one that keyscope serve keeps the keys in.")
+    return database
 
 
 @contextmanager

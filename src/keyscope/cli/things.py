@@ -6,12 +6,12 @@ from contextlib import closing
 
 import click
 
+from keyscope.authority.things import Things
 from keyscope.cli.output import note
 from keyscope.cli.trail import database_option
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.model.key import Lineage
-from keyscope.store.open import SQLITE, open_store
-from keyscope.store.things import SqliteThings, things_for
+from keyscope.store.open import open_store
 from keyscope.system import SystemClock
 
 
@@ -23,12 +23,9 @@ from keyscope.system import SystemClock
 def adopt(key_id: str, resource_type: str, id: str, database: str) -> None:  # noqa: A002  (its name to people)
     """Write down that a key made a thing: for a key that may touch only what it made, after a crash.
 
-    On the host of the server, while it runs or not. What is somebody's own already stays so.
+    While servers run or not; with SQLite, on the host of the server. What is somebody's own already stays so.
     """
-    things = things_for(database) if database.startswith(SQLITE) else None
-    if things is None:
-        raise _refused("--database", "own things are kept beside a SQLite database: name that one")
-    with closing(things), closing(open_store(database)) as store:
+    with closing(open_store(database)) as store, closing(store.open_things()) as things:
         lineage = store.read(lambda reader: reader.lineage(key_id))
         if lineage is None:
             raise _refused("KEY_ID", f"there is no key {key_id} in this database")
@@ -36,7 +33,7 @@ def adopt(key_id: str, resource_type: str, id: str, database: str) -> None:  # n
     note(f"{id} is {key_id}'s own, and that of the keys above it.")
 
 
-def _adopt(things: SqliteThings, lineage: Lineage, thing: tuple[str, str]) -> None:
+def _adopt(things: Things, lineage: Lineage, thing: tuple[str, str]) -> None:
     owners = things.add(lineage.key.account_id, [thing], lineage.ids, SystemClock().now_ms())[thing]
     if lineage.key.id not in owners:
         raise _refused("ID", f"{thing[1]} is the own of another key, and stays so")

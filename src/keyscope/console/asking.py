@@ -12,6 +12,7 @@ from keyscope.console.kit import JUDGE, Kit, page
 from keyscope.console.visitor import Visitor
 from keyscope.errors import BadRequest, Fault, NotFound
 from keyscope.gate.admit import matters_body
+from keyscope.gate.sight import judged
 from keyscope.model.decision import Allow
 from keyscope.model.key import Lineage, State
 from keyscope.model.operation import Route as Matched
@@ -51,7 +52,7 @@ class AskingPages:
         answered, error = None, None
         if path:
             try:
-                answered = self._answer(visitor, key_id, method, path)
+                answered = await self._answer(visitor, key_id, method, path)
             except (BadRequest, NotFound) as problem:
                 error = problem
         context = {
@@ -65,13 +66,14 @@ class AskingPages:
         status = 200 if error is None else 400
         return await self._kit.page(visitor, "can.html", lambda: context, status=status)
 
-    def _answer(self, visitor: Visitor, key_id: str, method: str, target: str) -> Answered:
+    async def _answer(self, visitor: Visitor, key_id: str, method: str, target: str) -> Answered:
         if method not in METHODS:
             raise BadRequest("method", [Fault("method", "choose one of the methods offered")])
         path = split_target(target.encode())[0]
         verifier, lineage = self._kit.desk.verifier, self._lineage(visitor, key_id)
         route = verifier.route(matched_method(method), path)
-        facts = verifier.facts(lineage, route, path, self._kit.desk.sight, visitor.origin.peer or "")
+        peer = visitor.origin.peer or ""
+        facts = await judged(self._kit.desk.sight, lambda sight: verifier.facts(lineage, route, path, sight, peer))
         decision = verifier.look(verifier.judge(lineage, route, route.needs if route is not None else (), facts))
         conditional = matters_body(lineage, route)
         return Answered(

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from keyscope.authority.trail import Attempt
 from keyscope.authority.verify import Verifier
 from keyscope.errors import Unauthenticated, Unavailable
-from keyscope.gate.sight import SEES_BODY, SEES_NO_BODY, Sight, without_body
+from keyscope.gate.sight import SEES_BODY, SEES_NO_BODY, Sight, Unasked, without_body
 from keyscope.gate.standing import Standing
 from keyscope.model.body import Json
 from keyscope.model.decision import Allow, Decision, Deny
@@ -87,6 +87,8 @@ def standing_of(verifier: Verifier, call: Call, allow: Allow, sight: Sight = SEE
         except Unauthenticated as error:
             verifier.note_refused(error, attempt_of(call))
             return answer(error)
+        except Unasked as unasked:  # the key was limited to its own meanwhile
+            raise Unavailable(str(unasked)) from None
         return None if isinstance(decision, Allow) else _refused(verifier, decision, call)
 
     return Standing(objection)

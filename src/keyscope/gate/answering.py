@@ -91,11 +91,11 @@ class Answering:
         pages = ask if call.method == "GET" else None  # another method may have done something
         await pass_pages(reply.response, headers, listing, pages, reply.exchange, reply.send)
 
-    def check_cursor(self, call: Call, allow: Allow) -> None:
+    async def check_cursor(self, call: Call, allow: Allow) -> None:
         """Refuse a list that is to begin after a thing which the key may not see, as if there were none."""
         lists = limited_list(allow)
         cursors = Asked(call.query).cursors if lists is not None else []
-        if lists is not None and not all(self._require_own().may_see(allow.lineage, lists[0], cursors)):
+        if lists is not None and not all(await self._require_own().may_see(allow.lineage, lists[0], cursors)):
             raise NotFound("a cursor that is not the key's")
 
     def _require_own(self) -> OwnThings:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from keyscope.authority.ports import Index, Reader, Store, Writer
+from keyscope.authority.things import Things
 from keyscope.errors import KeyscopeError
 
 T = TypeVar("T")
@@ -96,6 +97,9 @@ class FollowedStore:
 
     def open_index(self) -> Index:
         return self._store.open_index()
+
+    def open_things(self) -> Things:
+        return self._store.open_things()
 
     def tidy(self) -> None:
         self._store.tidy()

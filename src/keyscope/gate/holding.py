@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 from msgspec import Struct
@@ -20,7 +21,7 @@ from keyscope.authority.verify import Verifier
 from keyscope.errors import KeyscopeError, NoUpstream, UpstreamFailure
 from keyscope.gate.admit import is_judged_by_body, let_through, look, over, second_look
 from keyscope.gate.headers import inward
-from keyscope.gate.sight import Sight
+from keyscope.gate.sight import Sight, judged
 from keyscope.model.decision import Allow
 from keyscope.model.event import Origin
 from keyscope.model.held import Held, HeldState, Terms
@@ -186,7 +187,7 @@ class HoldRunner:
         try:
             request = await asyncio.to_thread(self._holds.request, held)
             call = Call(method=held.method, path=path, query=query.encode(), headers=request.headers, peer=request.peer)
-            admitted = self._admit(held, call, request.body)
+            admitted = await self._admit(held, call, request.body)
         except KeyscopeError as error:
             return End(HeldState.FAILED, error.message)
         if isinstance(admitted, str):
@@ -196,14 +197,15 @@ class HoldRunner:
         finally:
             over(self._verifier, admitted)
 
-    def _admit(self, held: Held, call: Call, body: bytes) -> Allow | str:
+    async def _admit(self, held: Held, call: Call, body: bytes) -> Allow | str:
         """The permission as of now, or why there is none. Raises Unavailable: then nothing was sent."""
         lineage = self._verifier.as_called(held)
         if lineage is None:
             return "the key is gone, or is being revoked"
-        seen = look(self._verifier, lineage, call, self._sight)
+        seen = await judged(self._sight, partial(look, self._verifier, lineage, call))
         if isinstance(seen, Allow) and is_judged_by_body(seen):
-            seen = second_look(self._verifier, seen, call, decode_strict(body) if body else None, self._sight)
+            value = decode_strict(body) if body else None
+            seen = await judged(self._sight, partial(second_look, self._verifier, seen, call, value))
         admitted = let_through(self._verifier, seen, call) if isinstance(seen, Allow) else seen
         return admitted if isinstance(admitted, Allow) else _message(admitted)
 

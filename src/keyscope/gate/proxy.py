@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from time import perf_counter
 
 import aiohttp
@@ -23,7 +24,7 @@ from keyscope.gate.holding import Holding
 from keyscope.gate.replies.own import OwnThings, plan_of
 from keyscope.gate.replies.redaction import asking_for_all
 from keyscope.gate.runs import RunWatch, capped, in_plain
-from keyscope.gate.sight import SEES_END, Sight
+from keyscope.gate.sight import SEES_END, Sight, judged
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Body, Upstream
@@ -67,10 +68,10 @@ class Proxy:
 
     async def __call__(self, call: Call, receive: Receive, send: Send) -> None:
         """Answer one request. Raises KeyscopeError only before anything was sent."""
-        admitted = timed(self._judging, first_look, self._verifier, call, self._sight)
+        admitted = await judged(self._sight, partial(timed, self._judging, first_look, self._verifier, call))
         if not isinstance(admitted, Allow):
             return await send_answer(send, admitted)
-        self._back.check_cursor(call, admitted)
+        await self._back.check_cursor(call, admitted)
         terms = terms_of(admitted.lineage, admitted.access.route) if admitted.lineage.bounds else None
         if terms is not None:
             return await self._hold(call, admitted, terms, receive, send)
@@ -85,19 +86,19 @@ class Proxy:
 
     async def _forward_judged(self, call: Call, allow: Allow, receive: Receive, send: Send) -> None:
         raw = await read_json_bytes(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
-        judged = self._judge_body(call, allow, raw)
-        if isinstance(judged, Answer):
-            return await send_answer(send, judged)
-        admitted, body = judged
+        found = await self._judge_body(call, allow, raw)
+        if isinstance(found, Answer):
+            return await send_answer(send, found)
+        admitted, body = found
         headers = _of_length(self._fields(call, admitted), body)
         standing = standing_of(self._verifier, call, admitted, self._sight)
         exchange = Exchange.after_body(receive, standing, self._body_timeout_s)
         return await self._let_through(call, admitted, headers, body, exchange, send)
 
-    def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> tuple[Allow, bytes] | Answer:
+    async def _judge_body(self, call: Call, allow: Allow, raw: bytes) -> tuple[Allow, bytes] | Answer:
         """What was allowed in all and the bytes to send on, written anew from what was judged; or the refusal."""
         value = decode_strict(raw) if raw else None
-        admitted = second_look(self._verifier, allow, call, value, self._sight)
+        admitted = await judged(self._sight, partial(second_look, self._verifier, allow, call, value))
         if not isinstance(admitted, Allow):
             return admitted
         return admitted, encode(value) if raw else raw
@@ -120,10 +121,10 @@ class Proxy:
         read = read_json_bytes if by_body else read_bytes
         body = await read(receive, call.headers, self._max_body_bytes, self._body_timeout_s)
         if by_body:
-            judged = self._judge_body(call, allow, body)
-            if isinstance(judged, Answer):
-                return await send_answer(send, judged)
-            allow, body = judged
+            found = await self._judge_body(call, allow, body)
+            if isinstance(found, Answer):
+                return await send_answer(send, found)
+            allow, body = found
         return await send_answer(send, await self._holding.hold(call, allow, terms, body))
 
     async def send_held(self, call: Call, allow: Allow, body: bytes, send: Send) -> UpstreamFailure | None:

@@ -5,7 +5,9 @@ The things that a call names are read from the very path that is matched, and fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from copy import copy
+from typing import TypeVar
 from urllib.parse import unquote
 
 from msgspec.structs import replace
@@ -18,8 +20,18 @@ from keyscope.model.operation import Route
 from keyscope.model.peer import address_of
 from keyscope.model.reach import Reach, reach_of
 
+T = TypeVar("T")
+
 FindOwners = Callable[[str, Sequence[Thing]], Owners]
-"""Of an account's things, the keys whose own each is: its maker and all above that. Raises Unavailable."""
+"""Of an account's things, the keys whose own each is: its maker and all above that. Raises Unavailable, and Unasked."""
+
+
+class Unasked(Exception):
+    """Whose own some things are is not known in this process: ``ask`` takes a while. Who does not wait refuses."""
+
+    def __init__(self, ask: Callable[[], Awaitable[Owners]]) -> None:
+        super().__init__("nobody has asked yet whose own it is")
+        self.ask = ask
 
 
 _NOBODYS: Owners = {}
@@ -70,11 +82,29 @@ class Sight:
         owners = {**facts.owners, **self._owners_of(lineage, more)}
         return replace(facts, shown=facts.shown + more, body=BodySeen.WHOLE, owners=owners)
 
+    def told(self, owners: Owners) -> Sight:
+        """The same once it was asked whose own the things of a call are."""
+        told = copy(self)
+        told._owners = lambda _, things: {thing: owners[thing] for thing in things if thing in owners}
+        return told
+
     def _owners_of(self, lineage: Lineage, shown: tuple[Shown, ...]) -> Owners:
         """Asked for only if a restriction of the line looks at them."""
         if self._owners is None or not any(bound.restrictions.own is not None for bound in lineage.bounds):
             return _NOBODYS
         return self._owners(lineage.key.account_id, [(one.resource, one.id) for one in shown if one.id is not None])
+
+
+async def judged(sight: Sight, judge: Callable[[Sight], T]) -> T:
+    """What ``judge`` makes of what is seen of a call, whatever of that has to be asked for first.
+
+    Raises what ``judge`` raises. It is begun anew then, so it must do nothing before it knows all.
+    """
+    try:
+        return judge(sight)
+    except Unasked as unasked:
+        owners = await unasked.ask()
+    return judge(sight.told(owners))
 
 
 def without_body(facts: Facts | None) -> Facts | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ from keyscope.authority.verify import Verifier
 from keyscope.errors import NoUpstream, UpstreamFailure
 from keyscope.gate.admit import first_look, lasting, let_through, standing_of
 from keyscope.gate.headers import inward_websocket
-from keyscope.gate.sight import OPENS, Sight
+from keyscope.gate.sight import OPENS, Sight, judged
 from keyscope.gate.standing import Standing, Withdrawn
 from keyscope.gate.timed import timed
 from keyscope.gate.upstream import Upstream
@@ -46,7 +47,7 @@ class WebSocketGate:
 
     async def __call__(self, scope: Mapping[str, Any], call: Call, receive: Receive, send: Send) -> None:
         """Answer one handshake and relay until either side ends."""
-        seen = timed(self._judging, first_look, self._verifier, call, self._sight)
+        seen = await judged(self._sight, partial(timed, self._judging, first_look, self._verifier, call))
         if not isinstance(seen, Allow):
             return await refuse_websocket(send, seen)
         if self._upstream is None:

@@ -37,7 +37,8 @@ class Job:
         self._error: BaseException | None = None
 
     def run(self, writer: Writer) -> None:
-        """Do it, and keep the result. Raises what the work raises."""
+        """Do it, perhaps anew, and keep the result. Raises what the work raises."""
+        self._error = None
         self._result = self.work(writer)
 
     def fail(self, error: BaseException) -> None:

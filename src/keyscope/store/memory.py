@@ -13,6 +13,7 @@ from keyscope.authority.ports import (
 from keyscope.model.key import Lineage
 from keyscope.store.memory_reader import Content, MemoryReader
 from keyscope.store.memory_writer import MemoryWriter
+from keyscope.store.things import SqliteThings, open_things
 
 T = TypeVar("T")
 
@@ -74,6 +75,9 @@ class MemoryStore:
 
     def open_index(self) -> MemoryIndex:
         return MemoryIndex(self)
+
+    def open_things(self) -> SqliteThings:
+        return open_things(None)
 
     def tidy(self) -> None:
         """Nothing piles up."""

@@ -102,6 +102,9 @@ def _apply(connection: sqlite3.Connection, number: int, script: str, application
     with transaction(connection):
         # Another process may have applied the step while this one waited for the lock.
         if version(connection) < number:
+            if _least(connection) is not None:
+                # What an earlier step said of itself does not hold for this one.
+                connection.execute("DELETE FROM meta WHERE name = 'needs_step'")
             for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {application}")

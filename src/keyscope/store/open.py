@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keyscope.authority.ports import Store
+from keyscope.errors import ConfigurationError
 from keyscope.store.memory import MemoryStore
 from keyscope.store.postgres.address import is_postgres, parse
 from keyscope.store.sqlite import SqliteStore
@@ -33,7 +34,7 @@ def open_store(url: str, beside: Path | None = None) -> Store:
         from keyscope.store.postgres.store import PostgresStore  # it takes a while, and not all need it
 
         return PostgresStore.open(url, beside)
-    raise unusable(f"The database URL has no form that Keyscope knows. {FORMS}")
+    raise _unknown()
 
 
 def without_password(url: str) -> str:
@@ -42,10 +43,17 @@ def without_password(url: str) -> str:
 
 
 def files_beside(url: str, replica: Path) -> Path | None:
-    """The path after which local files are named (the trail is ``PATH.audit``); None for memory://, which has none."""
-    if url == "memory://":
+    """The path after which local files are named (the trail is ``PATH.audit``); None for memory://, which has none.
+
+    Raises ConfigurationError for what is no URL of a database.
+    """
+    if url == MEMORY:
         return None
-    return replica if is_postgres(url) else sqlite_path(url)
+    if is_postgres(url):
+        return replica
+    if url.startswith(SQLITE):
+        return sqlite_path(url)
+    raise _unknown()
 
 
 def sqlite_path(url: str) -> Path:
@@ -56,3 +64,7 @@ def sqlite_path(url: str) -> Path:
     if text == ":memory:" or any(mark in text for mark in "?#\0"):
         raise unusable(f"The database URL takes a plain path: no ?, no #, no :memory:. {FORMS}")
     return Path(text)
+
+
+def _unknown() -> ConfigurationError:
+    return unusable(f"The database URL has no form that Keyscope knows. {FORMS}")

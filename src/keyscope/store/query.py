@@ -24,6 +24,8 @@ EVENTS = f"{_EVENT} WHERE number > ? ORDER BY number LIMIT ?"
 EVENTS_OF_ACCOUNT = f"{_EVENT} WHERE account_id = ? AND number > ? ORDER BY number LIMIT ?"
 """Both with rows for rows.event_of."""
 
+RULES = "SELECT rules FROM accounts WHERE id = ?"
+
 REPLY = (
     "SELECT caller_id, request_id, request_digest, sealed, created_at_ms FROM replies"
     " WHERE caller_id = ? AND request_id = ?"

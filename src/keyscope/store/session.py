@@ -172,7 +172,7 @@ class SqlReader:
         return row[0] if row is not None else None
 
     def rules(self, account_id: str) -> bytes:
-        row = self._one("SELECT rules FROM accounts WHERE id = ?", account_id)
+        row = self._one(sql.RULES, account_id)
         return row[0].encode() if row is not None else b"{}"
 
     def events(self, account_id: str, *, after: int = 0, limit: int = 100) -> list[StoredEvent]:

@@ -20,6 +20,7 @@ from keyscope.store.index import SqliteIndex, data_version
 from keyscope.store.marker import Marker
 from keyscope.store.prepare import prepare
 from keyscope.store.session import SqlReader
+from keyscope.store.things import SqliteThings, open_things, things_beside
 from keyscope.store.transaction import roll_back
 from keyscope.store.trouble import closing_the_gate
 
@@ -94,6 +95,10 @@ class SqliteStore:
             mapped = link.wal.reader()
             stamp = mapped or data_version(link.connection)
             return SqliteIndex(link.connection, stamp, link.close, may_hold=mapped is not None)
+
+    def open_things(self) -> SqliteThings:
+        """The ledger in the file beside this one."""
+        return open_things(things_beside(self.path))
 
     def tidy(self) -> None:
         """Move what the WAL holds into the database once there is much of it, unless a write is under way."""

@@ -15,7 +15,6 @@ from threading import Lock
 
 from keyscope.authority.things import Owners, Thing
 from keyscope.store.beside import Beside, make_private
-from keyscope.store.open import MEMORY, SQLITE, sqlite_path
 from keyscope.store.transaction import transaction
 from keyscope.store.trouble import closing_the_gate, opening
 
@@ -31,13 +30,6 @@ _FIND_ALL = (
 _FEW = 4
 """So many are looked up one by one; for more, one question is quicker."""
 _ADD = "INSERT OR IGNORE INTO things VALUES (?, ?, ?, ?, ?)"
-
-
-def things_for(database: str) -> SqliteThings | None:
-    """The ledger of the database at this URL; None where nodes would have to share one. Raises ConfigurationError."""
-    if database.startswith(SQLITE):
-        return open_things(things_beside(sqlite_path(database)))
-    return open_things(None) if database == MEMORY else None
 
 
 def things_beside(database: Path) -> Path:
@@ -65,12 +57,16 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 class SqliteThings:
-    """Use ``things_for`` or ``open_things``. Looking up never waits for who writes."""
+    """Use ``open_things``. Looking up never waits for who writes."""
 
     def __init__(self, reading: sqlite3.Connection, writing: sqlite3.Connection) -> None:
         self._reading = reading
         self._writing = writing
         self._lock = Lock()
+
+    def known(self, account_id: str, things: Sequence[Thing]) -> Owners:
+        """Everything: the file is here."""
+        return self.owners(account_id, things)
 
     def owners(self, account_id: str, things: Sequence[Thing]) -> Owners:
         with closing_the_gate():
@@ -88,8 +84,8 @@ class SqliteThings:
 
 
 @lru_cache(maxsize=4096)
-def _holders(makers: str) -> frozenset[str]:
-    """Many things have the same maker."""
+def holders(makers: str) -> frozenset[str]:
+    """Those that a row names. Many things have the same maker."""
     return frozenset(makers.split(" "))
 
 
@@ -97,9 +93,9 @@ def _owners(connection: sqlite3.Connection, account_id: str, things: Sequence[Th
     found: dict[Thing, frozenset[str]] = {}
     if len(things) > _FEW:
         rows = connection.execute(_FIND_ALL, (json.dumps(things), account_id))
-        return {(resource, thing): _holders(makers) for resource, thing, makers in rows}
+        return {(resource, thing): holders(makers) for resource, thing, makers in rows}
     for thing in things:
         row = connection.execute(_FIND, (account_id, *thing)).fetchone()
         if row is not None:
-            found[thing] = _holders(row[0])
+            found[thing] = holders(row[0])
     return found

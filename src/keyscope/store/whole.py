@@ -1,4 +1,5 @@
-"""Whether an authority is whole: every record, every line of keys, the numbers, and what is counted or kept twice.
+"""Whether an authority is whole: every record, every line of keys, the numbers, what is counted or kept twice, and
+whose own things are.
 
 Opening a database finds what is missing; this reads everything, in one view, in SQL that both SQLite and PostgreSQL
 take.
@@ -25,6 +26,10 @@ _COUNTED = (
     " GROUP BY account_id, kind) AS counted LEFT JOIN key_totals AS kept ON kept.account_id = counted.account_id"
     " AND kept.kind = counted.kind WHERE kept.total IS NULL OR kept.total <> counted.total"
 )
+_STRANGE = (
+    "SELECT things.id, accounts.id IS NOT NULL, makers FROM things LEFT JOIN accounts ON accounts.id = account_id"
+    " WHERE accounts.id IS NULL OR makers = '' OR makers LIKE ' %' OR makers LIKE '% ' OR makers LIKE '%  %'"
+)
 _EVENTS = "SELECT count(*), coalesce(min(number), 1), coalesce(max(number), 0) FROM events"
 
 
@@ -45,6 +50,7 @@ def faults(reader: SqlReader) -> Iterator[Fault]:
     yield from (Fault(digest.hex(), "a record that no key leads to") for (digest,) in reader.walk(_STRAY))
     yield from (Fault(key_id, "its account is not there") for (key_id,) in reader.walk(_ACCOUNTS))
     yield from _of_formers(reader)
+    yield from _of_things(reader)
     yield from (Fault(account, f"its {kind} keys are miscounted") for account, kind in reader.walk(_COUNTED))
     yield from _of_numbers("events", *next(iter(reader.walk(_EVENTS))))
 
@@ -87,6 +93,12 @@ def _of_formers(reader: SqlReader) -> Iterator[Fault]:
             continue
         if found is None or former.key_id != key_id:
             yield Fault(key_id, "an earlier secret leads to no key, or to another one")
+
+
+def _of_things(reader: SqlReader) -> Iterator[Fault]:
+    for thing, has_account, makers in reader.walk(_STRANGE):
+        fault = f"the keys whose own it is are not readable: {makers!r}" if has_account else "its account is not there"
+        yield Fault(thing, fault)
 
 
 def _of_numbers(table: str, count: int, first: int, last: int) -> Iterable[Fault]:

@@ -6,7 +6,7 @@ are more: so its paging ends, and misses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from itertools import compress
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ from keyscope.errors import UpstreamAnswer
 from keyscope.gate.replies.cuts import ELEMENTS, NOTHING, Cuts, Steps, members
 from keyscope.gate.replies.pieces import Closed, Elements, Member, Opened, Piece, Reader
 
-Keep: TypeAlias = Callable[[Sequence[str]], Sequence[bool]]
+Keep: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[bool]]]
 """Of the elements with these ids, which the caller may see."""
 
 HAS_MORE, TOTAL = "has_more", "total_count"
@@ -54,13 +54,13 @@ class Listing:
         self.last: str | None = None
         """The id of the last element that the upstream sent."""
 
-    def feed(self, chunk: bytes) -> bytes:
+    async def feed(self, chunk: bytes) -> bytes:
         """What can go on now. Raises UpstreamAnswer for what cannot be read."""
-        return b"".join(map(self._take, self._reader.feed(chunk)))
+        return b"".join([await self._take(piece) for piece in self._reader.feed(chunk)])
 
-    def close(self) -> bytes:
+    async def close(self) -> bytes:
         """The end of a page. Raises UpstreamAnswer if it ends early."""
-        rest = b"".join(map(self._take, self._reader.close()))
+        rest = b"".join([await self._take(piece) for piece in self._reader.close()])
         if self._most is None and self._page == 1:
             self._most = self._seen
         return rest
@@ -93,10 +93,10 @@ class Listing:
             tail.append(b'"total_count":' + (str(self._kept).encode() if whole else b"null"))
         return b"".join([*parts, b"]", *(b"," + member for member in tail), b"}"])
 
-    def _take(self, piece: Piece) -> bytes:
+    async def _take(self, piece: Piece) -> bytes:
         match piece:
             case Elements(each, text):
-                return self._elements(each, text)
+                return await self._elements(each, text)
             case Member(name, value):
                 self._member(name, value)
             case Opened() | Closed():
@@ -119,12 +119,12 @@ class Listing:
             if cuts is not None:
                 (self._after if self._in_list else self._before).append(_written(name) + b":" + cuts(value))
 
-    def _elements(self, each: list[Raw], text: bytes) -> bytes:
+    async def _elements(self, each: list[Raw], text: bytes) -> bytes:
         ids = ids_in(each, self._id)
         self._seen += len(each)
         self.last = ids[-1]
         named = [(thing, raw) for thing, raw in zip(ids, each, strict=True) if thing is not None]
-        kept = list(compress((raw for _, raw in named), self._keep([thing for thing, _ in named])))
+        kept = list(compress((raw for _, raw in named), await self._keep([thing for thing, _ in named])))
         room = len(kept) if self._most is None else self._most - self._kept
         self._beyond = self._beyond or len(kept) > room
         if 0 < len(kept) == len(each) <= room and self._goes_on_as_it_is(text, len(each)):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import Struct
 
 from keyscope.authority.ports import Clock
 from keyscope.authority.things import Owners, Thing, Things
 from keyscope.errors import BadRequest, KeyscopeError, NotRecorded
+from keyscope.gate.questions import Questions
 from keyscope.gate.replies.cuts import Steps
+from keyscope.gate.sight import Unasked
 from keyscope.model.body import JsonPath
 from keyscope.model.decision import Allow
 from keyscope.model.hidden import hidden_from
@@ -26,14 +29,21 @@ from keyscope.wire.codec import decode_strict
 
 
 class OwnThings:
-    """The ledger, as the gate uses it."""
+    """The ledger, as the gate uses it in one event loop."""
 
     def __init__(self, things: Things, clock: Clock) -> None:
         self._things = things
-        self.owners = things.owners
+        self._questions = Questions(things)
         self._clock = clock
 
-    def may_see(self, lineage: Lineage, resource: str, ids: Sequence[str]) -> list[bool]:
+    def owners(self, account_id: str, things: Sequence[Thing]) -> Owners:
+        """Whose own each of these is, for a sight. Raises Unasked and StoreUnavailable."""
+        known = self._things.known(account_id, things)
+        if known is None:
+            raise Unasked(partial(self._questions.ask, account_id, things))
+        return known
+
+    async def may_see(self, lineage: Lineage, resource: str, ids: Sequence[str]) -> list[bool]:
         """Of things of one type, which fit all restrictions of the line. Raises StoreUnavailable."""
         limits = [(bound.holder, limit) for bound in lineage.bounds for limit in bound.limits if limit.limits(resource)]
         seen = [True] * len(ids)
@@ -43,10 +53,14 @@ class OwnThings:
                 fits = [limit.fits(resource, thing) for thing in ids]
             else:
                 if owners is None:
-                    owners = self._things.owners(lineage.key.account_id, [(resource, thing) for thing in ids])
+                    owners = await self._asked(lineage.key.account_id, [(resource, thing) for thing in ids])
                 fits = [holder in owners.get((resource, thing), _NOBODY) for thing in ids]
             seen = [both and fit for both, fit in zip(seen, fits, strict=True)]
         return seen
+
+    async def _asked(self, account_id: str, things: Sequence[Thing]) -> Owners:
+        known = self._things.known(account_id, things)
+        return known if known is not None else await self._questions.ask(account_id, things)
 
     async def record(self, allow: Allow, reply: bytes) -> None:
         """Write down what the call has made, by the reply. Raises NotRecorded if that cannot be done."""

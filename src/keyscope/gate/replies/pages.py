@@ -101,13 +101,13 @@ async def _parts(response: aiohttp.ClientResponse, listing: Listing, ask: Ask | 
 
 async def _page(response: aiohttp.ClientResponse, listing: Listing) -> AsyncIterator[bytes]:
     async for chunk in response.content.iter_any():
-        part = listing.feed(chunk)
+        part = await listing.feed(chunk)
         if part:
             yield part
         if listing.is_full:
             response.close()  # what follows would not be sent
             return
-    part = listing.close()
+    part = await listing.close()
     if part:
         yield part
 

@@ -13,6 +13,7 @@ from keyscope.store.batch import Job
 from keyscope.store.postgres import query as pg
 from keyscope.store.postgres.connect import Link
 from keyscope.store.postgres.gathered import Gathered
+from keyscope.store.postgres.supposed import NotNew
 from keyscope.store.postgres.writer import Numbers, PostgresWriter
 
 
@@ -21,17 +22,22 @@ def run_together(link: Link, jobs: list[Job], database_id: str) -> Numbers:
 
     What fails is kept in its job. Raises what the transaction as a whole fails with; then the link is of no more use.
     """
-    link.warned = ""
+    with link.lasting():
+        try:
+            return _run(link, jobs, database_id, supposes=True)
+        except NotNew:
+            link.execute("ROLLBACK")
+            return _run(link, jobs, database_id, supposes=False)
+
+
+def _run(link: Link, jobs: list[Job], database_id: str, *, supposes: bool) -> Numbers:
     with link.pipeline() as pipeline:
         link.execute(pg.BEGIN_WRITING)
-        writer = PostgresWriter(Gathered(link, pipeline), _lock(link, database_id))
+        writer = PostgresWriter(Gathered(link, pipeline), _lock(link, database_id), supposes=supposes)
         for job in jobs:
             _run_apart(link, writer, job)
         last = writer.finish()
         link.execute("COMMIT")
-    if link.warned:
-        # Its wait for a standby was cut short: it is committed here, and would be lost with this server.
-        raise StoreUnavailable(f"a commit may not last: {link.warned}")
     return last
 
 
@@ -48,8 +54,8 @@ def _run_apart(link: Link, writer: PostgresWriter, job: Job) -> None:
     try:
         job.run(writer)
     except Exception as error:
-        if link.closed or link.pgconn.pipeline_status != PipelineStatus.ON:
-            # PostgreSQL itself complains, and has ended the transaction of all.
+        if isinstance(error, NotNew) or link.closed or link.pgconn.pipeline_status != PipelineStatus.ON:
+            # All begin again; or PostgreSQL itself complains, and has ended the transaction of all.
             raise
         writer.undo()
         job.fail(error)

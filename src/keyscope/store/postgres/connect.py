@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -66,6 +68,16 @@ class Link(Connection[tuple[Any, ...]]):
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
         return not poll.poll(0)
+
+    @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """A block that commits. Raises StoreUnavailable if its wait for a standby was cut short: what was committed is
+        here, and would be lost with this server.
+        """
+        self.warned = ""
+        yield
+        if self.warned:
+            raise StoreUnavailable(f"a commit may not last: {self.warned}")
 
     def note(self, said: Diagnostic) -> None:
         if said.sqlstate == _WARNING:

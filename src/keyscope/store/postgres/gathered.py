@@ -14,16 +14,18 @@ from psycopg import Pipeline
 from keyscope.store.postgres.connect import Link
 from keyscope.store.postgres.pending import Pending
 from keyscope.store.postgres.session import Spoken
+from keyscope.store.postgres.supposed import ANY_THERE, NotNew, Supposed
 from keyscope.store.session import Answer
 
 
 class Gathered(Spoken):
-    """Every statement but ``ask`` sees the rows that wait: they are sent first."""
+    """Every statement but ``ask`` sees the rows that wait: they are sent first. Raises NotNew."""
 
     def __init__(self, link: Link, pipeline: Pipeline) -> None:
         super().__init__(link)
         self._pipeline = pipeline
         self.pending = Pending()
+        self.supposed = Supposed()
         self._before = 0
         self._is_saved = False
 
@@ -76,6 +78,10 @@ class Gathered(Spoken):
         """Everything that waits."""
         self._send(len(self.pending))
 
+    def holds(self) -> bool:
+        """Whether what was supposed is so. Also what work supposed that failed: it may have, because it is not so."""
+        return not self.supposed or self.ask(ANY_THERE, *self.supposed.take()) == (False,)
+
     def _send_first(self, *, writes: bool) -> None:
         has_own = len(self.pending) > self._before
         self._send(self._before)
@@ -87,5 +93,7 @@ class Gathered(Spoken):
 
     def _send(self, length: int) -> None:
         if length:
+            if not self.holds():
+                raise NotNew
             for statement, columns in self.pending.take(length):
                 super().execute(statement, columns)

@@ -24,7 +24,7 @@ class Insert(NamedTuple):
 
     @property
     def statement(self) -> str:
-        arrays = ", ".join(f"CAST(? AS {kind}[])" for kind in self.types)
+        arrays = ", ".join(f"CAST(?b AS {kind}[])" for kind in self.types)
         return f"INSERT INTO {self.table} SELECT * FROM unnest({arrays})"  # noqa: S608  (names of ours)
 
 

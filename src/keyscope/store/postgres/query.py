@@ -12,8 +12,11 @@ _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 @lru_cache(maxsize=1024)
 def in_postgres(statement: str) -> str:
-    """The statement with ``%s`` for ``?``, and ``%(name)s`` for ``:name``."""
-    return _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%")).replace("?", "%s")
+    """The statement with ``%s`` for ``?``, and ``%(name)s`` for ``:name``.
+
+    ``?b`` goes in binary. Arrays do: psycopg writes them ten times faster so.
+    """
+    return _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%")).replace("?b", "%b").replace("?", "%s")
 
 
 BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -34,16 +37,9 @@ SELECT record FROM line JOIN records USING (digest) ORDER BY depth
 """  # noqa: S608  (a number of ours)
 """A key and its ancestors, nearest first, one more than there may be."""
 
-ADDABLE = """
-SELECT EXISTS (SELECT FROM keys WHERE id = ?),
-    EXISTS (SELECT FROM records WHERE digest = ?),
-    EXISTS (SELECT FROM former_secrets WHERE digest = ?),
-    EXISTS (SELECT FROM accounts WHERE id = ?)
-"""
-
 ADD_CHANGES = (
     "INSERT INTO changes SELECT number, string_to_array(ids, ' ')"
-    " FROM unnest(CAST(? AS BIGINT[]), CAST(? AS TEXT[])) AS made(number, ids)"
+    " FROM unnest(CAST(?b AS BIGINT[]), CAST(?b AS TEXT[])) AS made(number, ids)"
 )
 KEEP_NUMBERS = "UPDATE numbers SET change = ?, event = ?"
 

@@ -22,6 +22,7 @@ from keyscope.store.postgres.connect import LOCK_TIMEOUT_S, database_id, reading
 from keyscope.store.postgres.index import PostgresIndex
 from keyscope.store.postgres.pool import Pool
 from keyscope.store.postgres.prepare import prepare
+from keyscope.store.postgres.things import PostgresThings
 from keyscope.store.postgres.trouble import closing_the_gate
 
 T = TypeVar("T")
@@ -69,6 +70,10 @@ class PostgresStore:
     def open_index(self) -> PostgresIndex:
         """A look-up for the calling thread."""
         return PostgresIndex(self._readers)
+
+    def open_things(self) -> PostgresThings:
+        """The ledger of own things, which all nodes share."""
+        return PostgresThings(self.address, self._readers, self._writers)
 
     def tidy(self) -> None:
         """PostgreSQL does its own."""

@@ -1,11 +1,12 @@
 """What a use case may change inside one transaction, in PostgreSQL's own way.
 
 Nobody else writes meanwhile (the row of numbers is locked), so what was read once stays true, and is not asked for
-again. What a mint adds waits in Gathered.
+again. What a mint adds waits in Gathered, and what it takes for granted in Supposed.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 from keyscope.authority.ports import Former, StoredReply
@@ -17,6 +18,7 @@ from keyscope.store.line import check_parent, lineage
 from keyscope.store.postgres import query as pg
 from keyscope.store.postgres.gathered import Gathered
 from keyscope.store.postgres.session import PostgresReader, line_of
+from keyscope.store.postgres.supposed import NotNew
 from keyscope.store.session import SqlWriter
 
 
@@ -30,14 +32,17 @@ class Numbers(NamedTuple):
 class PostgresWriter(PostgresReader, SqlWriter):
     """A write transaction, for several pieces of work one after the other.
 
-    ``change`` is the number of the last change: of the present piece of work, if it has touched keys.
+    ``change`` is the number of the last change: of the present piece of work, if it has touched keys. One that supposes
+    may raise NotNew at any time; all of its work is then to be run again by one that does not.
     """
 
     _connection: Gathered
     _dropped_ms: int
+    _oldest_ms: int
 
-    def __init__(self, connection: Gathered, last: Numbers) -> None:
+    def __init__(self, connection: Gathered, last: Numbers, *, supposes: bool) -> None:
         super().__init__(connection)
+        self._supposes = supposes
         self.last_event = last.event
         self._last_change = last.change
         self._event_before = last.event
@@ -74,33 +79,50 @@ class PostgresWriter(PostgresReader, SqlWriter):
         return lineage(self._keys[key_id], self.key)
 
     def rules(self, account_id: str) -> bytes:
+        return self._rules_of(account_id) or b"{}"
+
+    def _rules_of(self, account_id: str) -> bytes | None:
+        """None for an account that is not there."""
         if account_id not in self._rules:
-            self._rules[account_id] = super().rules(account_id)
+            row = self._connection.ask(sql.RULES, account_id)
+            if row is None:
+                return None
+            self._rules[account_id] = row[0].encode()
         return self._rules[account_id]
 
     def reply(self, caller_id: str, request_id: str) -> StoredReply | None:
         name = (caller_id, request_id)
         if name not in self._replies:
-            row = self._connection.ask(sql.REPLY, *name)
-            self._replies[name] = rows.reply_of(row) if row is not None else None
+            self._replies[name] = self._first_reply(*name)
         found = self._replies[name]
         return found if found is not None and found.created_at_ms >= self._dropped_ms else None
+
+    def _first_reply(self, caller_id: str, request_id: str) -> StoredReply | None:
+        if self._supposes:
+            self._connection.supposed.new_request(caller_id, request_id)
+            return None
+        row = self._connection.ask(sql.REPLY, caller_id, request_id)
+        return rows.reply_of(row) if row is not None else None
 
     def last_number(self) -> int:
         return self.last_event
 
     def add_key(self, key: Key) -> None:
         check_parent(key, self.key)
-        row = self._connection.ask(pg.ADDABLE, key.id, key.digest, key.digest, key.account_id)
-        *taken, has_account = row or (True, True)
-        if any(taken) or key.id in self._keys or key.digest in self._digests:
+        if not self._is_new(key):
             raise ValueError(f"the id or digest of key {key.id} is there already")
-        if not has_account:
+        if self._rules_of(key.account_id) is None:
             raise ValueError(f"the account of key {key.id} is not in the store")
         self._connection.pending.add_key(key)
         self._put_run(key)
         self._digests.add(key.digest)
         self._keep(key)
+
+    def _is_new(self, key: Key) -> bool:
+        if key.id in self._keys or key.digest in self._digests:
+            return False
+        self._connection.supposed.new_key(key)
+        return self._supposes or self._connection.holds()
 
     def replace_key(self, key: Key) -> None:
         super().replace_key(key)
@@ -127,9 +149,13 @@ class PostgresWriter(PostgresReader, SqlWriter):
             raise ValueError(f"caller {reply.caller_id} has a reply under this request id already")
         self._connection.pending.add_reply(reply)
         self._replies[reply.caller_id, reply.request_id] = reply
+        self._oldest_ms = min(self._oldest_ms, reply.created_at_ms)
 
     def drop_replies(self, before_ms: int) -> None:
-        self._connection.pending.drop_replies(before_ms)
+        if before_ms > self._oldest_ms:  # one that waits is to go too, and not to come after
+            super().drop_replies(before_ms)
+        else:
+            self._connection.pending.drop_replies(before_ms)
         self._dropped_ms = max(self._dropped_ms, before_ms)
 
     def begin(self) -> None:
@@ -158,6 +184,8 @@ class PostgresWriter(PostgresReader, SqlWriter):
         """Write down what waits and the numbers that were given, and wake who follows."""
         last = Numbers(self._last_change, self.last_event)
         self._connection.begin()
+        if not self._connection.holds():
+            raise NotNew
         self._connection.send()
         if self._made:
             numbers, ids = zip(*self._made, strict=True)
@@ -177,3 +205,4 @@ class PostgresWriter(PostgresReader, SqlWriter):
         self._rules: dict[str, bytes] = {}
         self._replies: dict[tuple[str, str], StoredReply | None] = {}
         self._dropped_ms = 0
+        self._oldest_ms = sys.maxsize

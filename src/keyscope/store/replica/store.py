@@ -7,8 +7,10 @@ key also waits for the other nodes, up to a stated time, and gives its receipt (
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar, cast
 
 from keyscope.authority.ports import Index, Reader, Writer
@@ -16,6 +18,7 @@ from keyscope.authority.receipts import Asked, Receipt, wanted
 from keyscope.errors import StoreUnavailable, UnknownReceipt
 from keyscope.store.postgres.session import PostgresReader
 from keyscope.store.postgres.store import PostgresStore
+from keyscope.store.postgres.things import PostgresThings
 from keyscope.store.postgres.writer import PostgresWriter
 from keyscope.store.replica import file
 from keyscope.store.replica.confirming import Confirmer, Question
@@ -26,7 +29,7 @@ from keyscope.store.walindex import identity
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_HERE_MS = 2000
+_HERE_S = 2.0
 """How long a write that only gives waits for this node's own replica. The change lasts, whether it has come or not."""
 
 
@@ -41,6 +44,7 @@ class NodeStore:
         self._confirmer = confirmer
         self._receipt_wait_ms = receipt_wait_ms
         self.lease = lease
+        self._asking = Lock()
         self._identity = identity(replica)
 
     def read(self, work: Callable[[Reader], T]) -> T:
@@ -75,6 +79,9 @@ class NodeStore:
     def open_index(self) -> Index:
         return file.open_index(self._replica, self.lease)
 
+    def open_things(self) -> PostgresThings:
+        return self._record.open_things()
+
     def tidy(self) -> None:
         self._record.tidy()
 
@@ -103,5 +110,13 @@ class NodeStore:
         return receipt
 
     def _wait_here(self, number: int) -> None:
-        if not self._confirmer.ask(Question(number, _HERE_MS)).is_here:
+        """One asks at a time: what it waits for has nearly always brought what the others wait for, too."""
+        end_s = time.monotonic() + _HERE_S
+        if self._asking.acquire(timeout=_HERE_S):
+            try:
+                if self.lease.number < number:
+                    self._confirmer.ask(Question(number, int((end_s - time.monotonic()) * 1000)))
+            finally:
+                self._asking.release()
+        if self.lease.number < number:
             log.warning("change %d is committed, and has not come to this node yet", number)
