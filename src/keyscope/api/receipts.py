@@ -27,7 +27,7 @@ class ReceiptRoutes:
         self.router.add_api_route(
             "/receipts/{epoch}/{number}", self.get, methods=["GET"], operation_id="getReceipt",
             openapi_extra={"parameters": RECEIPT_PARAMETERS},
-            responses={**responses(ReceiptView, 400, 401, 404), 304: {"description": "It is still the one that is known."}},
+            responses={304: {"description": "It is the one that is known."}, **responses(ReceiptView, 400, 401, 404)},
         )  # fmt: skip
 
     async def get(self, request: Request, epoch: str, number: str) -> Response:
