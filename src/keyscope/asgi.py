@@ -20,7 +20,7 @@ from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.sources import load_any
 from keyscope.recorded import recording_of
-from keyscope.store.open import SQLITE, open_store, sqlite_path
+from keyscope.store.open import SQLITE, files_beside, open_store
 from keyscope.store.postgres.address import is_postgres
 from keyscope.system import SystemClock
 from keyscope.wire.forwarded import Proxies
@@ -33,9 +33,9 @@ PolicySource = str | Policy | Callable[[], Policy]
 class KeyscopeMiddleware(Middleware):
     """Lets through what a key's scopes cover by the policy, and refuses everything else.
 
-    Either ``database`` and ``policy``: judge in this process, on the database of a ``keyscope serve`` on this host
-    (``sqlite:///FILE``); the policy is a name, a file, a Policy, or a function that gives one when serving begins. Or
-    ``verifier``: ask a Keyscope server, by its policy.
+    Either ``database`` and ``policy``: judge in this process, on the database of a ``keyscope serve`` on this host, and
+    with PostgreSQL by its ``replica``, the file that its ``--replica`` names. The policy is a name, a file, a Policy,
+    or a function that gives one when serving begins. Or ``verifier``: ask a Keyscope server, by its policy.
 
     With a database, what is judged goes into its audit trail, unless ``audit`` is false. Keys whose use is limited are
     counted with that database, or at the ``counters`` that its server names (``redis://…``).
@@ -52,6 +52,7 @@ class KeyscopeMiddleware(Middleware):
         app: App,
         *,
         database: str | None = None,
+        replica: str | Path | None = None,
         policy: PolicySource | None = None,
         verifier: AsyncVerifier | None = None,
         exempt: Iterable[str] = (),
@@ -66,7 +67,7 @@ class KeyscopeMiddleware(Middleware):
         proxies = _proxies(trusted_proxies) if trusted_proxies is not None else None
         super().__init__(
             app,
-            _judge(database, policy, verifier, audit, counters, knows_peer=proxies is not None),
+            _judge(database, replica, policy, verifier, audit, counters, knows_peer=proxies is not None),
             exempt=exempt,
             max_header_bytes=max_header_bytes,
             max_body_bytes=max_body_bytes,
@@ -85,6 +86,7 @@ def _proxies(given: Iterable[str]) -> Proxies:
 
 def _judge(
     database: str | None,
+    replica: str | Path | None,
     policy: PolicySource | None,
     verifier: AsyncVerifier | None,
     audit: bool,
@@ -100,13 +102,16 @@ def _judge(
     known = load_any(policy) if isinstance(policy, str) else policy
     if isinstance(known, Policy):
         require_sound(known)
-    clock = SystemClock()
+    if is_postgres(database) is (replica is None):
+        message = "with PostgreSQL, and only then, name the file that --replica of the `keyscope serve` here names"
+        raise ConfigurationError("middleware", [Fault("replica", message)])
+    clock, kept = SystemClock(), Path(replica or "")
 
     def record(store: Store) -> Recording:
-        return recording_of(_beside(database), store, clock, is_server=False)
+        return recording_of(files_beside(database, kept), store, clock, is_server=False)
 
     return EmbeddedJudge(
-        lambda: _existing(database),
+        lambda: _existing(database, kept),
         lambda: _table(known),
         clock,
         record if audit else None,
@@ -121,15 +126,12 @@ def _table(source: Policy | Callable[[], Policy]) -> Table:
     return policy.table()
 
 
-def _beside(database: str) -> Path | None:
-    return sqlite_path(database) if database.startswith(SQLITE) else None
-
-
-def _existing(database: str) -> Store:
+def _existing(database: str, replica: Path) -> Store:
     """The store, which ``keyscope serve`` has made: a fresh one would know no key, and hide a wrong path."""
     if is_postgres(database):
-        message = "with PostgreSQL give a verifier: this process would judge by no replica of its own"
-        raise ConfigurationError("database", [Fault("database", message)])
+        from keyscope.store.replica.store import ReplicaStore  # PostgreSQL's client: not all need it
+
+        return ReplicaStore.open(database, replica)
     if database.startswith(SQLITE) and not Path(database.removeprefix(SQLITE)).exists():
         message = f"there is no database at {database}; start `keyscope serve` on it first, or mend the path"
         raise ConfigurationError("database", [Fault("database", message)])

@@ -15,18 +15,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from keyscope.authority.meter import Meter
-from keyscope.authority.ports import Store
 from keyscope.authority.recording import Recording
+from keyscope.fed import Fed, fed
 from keyscope.gate.export import Origin
-from keyscope.gate.followers import folder_beside
-from keyscope.gate.haproxy.configuration import Bounds, Place
+from keyscope.gate.haproxy.configuration import LEASE_MS, Bounds, Place
 from keyscope.gate.haproxy.engine import Engine
 from keyscope.gate.shared import SharedCounts, told
 from keyscope.gate.upkeep import FirstUses
 from keyscope.policy.document import Policy
 from keyscope.recorded import recorded
 from keyscope.settings import Settings
-from keyscope.store.open import open_store, sqlite_path
 from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock
 from keyscope.told import Told
@@ -66,13 +64,19 @@ class PeerFromEngine:
 async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: Connection) -> None:
     """Run HAProxy until a signal, or until the parent ends."""
     clock = SystemClock()
-    outbox = open_outbox(outbox_beside(sqlite_path(settings.database)))
-    with contextlib.closing(outbox), contextlib.closing(open_store(settings.database)) as store:
-        opened = recorded(settings.beside, store, clock, is_wanted=settings.audit)
-        with opened as recording:
-            engine = _engine(settings, policy, folder, store, recording, outbox.note_first_uses)
-            async with _counted(recording, folder):
-                await _run(engine, settings, parent)
+    with contextlib.ExitStack() as stack:
+        feeding = stack.enter_context(fed(settings.database, settings.replica, _longest_ms(settings)))
+        outbox = stack.enter_context(contextlib.closing(open_outbox(outbox_beside(feeding.beside))))
+        opened = recorded(feeding.beside, feeding.store, clock, is_wanted=settings.audit)
+        recording = stack.enter_context(opened)
+        engine = _engine(settings, policy, folder, feeding, recording, outbox.note_first_uses)
+        async with _counted(recording, folder):
+            await _run(engine, feeding.followed, settings, parent)
+
+
+def _longest_ms(settings: Settings) -> int:
+    """For how long HAProxy may judge alone: at a node half of its lease at most, for it has to end well before it."""
+    return min(LEASE_MS, int(settings.max_staleness * 500)) if settings.is_node else LEASE_MS
 
 
 @contextlib.asynccontextmanager
@@ -85,10 +89,9 @@ async def _counted(recording: Recording | None, folder: Path) -> AsyncIterator[N
         yield
 
 
-async def _run(engine: Engine, settings: Settings, parent: Connection) -> None:
+async def _run(engine: Engine, followed: Path, settings: Settings, parent: Connection) -> None:
     """Ends the engine once: its end takes a while, and a second call would cut it short."""
     told = Told(parent)
-    followed = folder_beside(sqlite_path(settings.database).resolve())
     running = asyncio.ensure_future(engine.run(followed))
     await told.first({running})
     await told.to_stop({running}, settings.drain_s)
@@ -101,7 +104,7 @@ def _engine(
     settings: Settings,
     policy: Policy,
     folder: Path,
-    store: Store,
+    feeding: Fed,
     recording: Recording | None,
     first_uses: FirstUses,
 ) -> Engine:
@@ -120,11 +123,13 @@ def _engine(
         connect_s=settings.upstream_connect_timeout_s,
         server_s=settings.upstream_timeout_s,
         threads=settings.engine_threads,
+        leave_ms=feeding.keys.longest_ms,
     )
     return Engine(
         place,
         bounds,
-        store,
+        feeding.store,
+        feeding.keys,
         SystemClock(),
         policy.table(),
         recording,

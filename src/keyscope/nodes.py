@@ -24,13 +24,18 @@ from keyscope.store.replica.file import ReplicaFile
 from keyscope.store.replica.following import Followed, Follower
 from keyscope.store.replica.lease import Lease
 from keyscope.store.replica.record import Node
-from keyscope.store.replica.store import NodeStore
+from keyscope.store.replica.store import NodeStore, ReplicaStore
 
 _SOCKET = "node.sock"
 
 
-def node_store(settings: Settings, folder: Path) -> NodeStore:
-    """The store of one process. Raises ConfigurationError."""
+def node_store(settings: Settings, folder: Path | None) -> ReplicaStore:
+    """The store of one process, which meets the follower in the folder; None for a gate that has none of its own.
+
+    Raises ConfigurationError.
+    """
+    if folder is None:
+        return ReplicaStore.open(settings.database, settings.replica)
     replica = settings.replica.resolve()
     file.create(replica)
     return NodeStore(

@@ -116,7 +116,7 @@ async def serve(
             stack.push_async_callback(record, application.verifier, store, _first_uses(application))
             await stack.enter_async_context(written_down(application.verifier, recording))
             if isinstance(application, Application):
-                application.meters.following = _followers(store)
+                application.meters.following = _followers(settings)
                 application.counts.folder = counts
                 await stack.enter_async_context(told(application.counts))
                 await stack.enter_async_context(_traced(settings, application))
@@ -132,8 +132,11 @@ async def serve(
 
 
 def _opened(settings: Settings, folder: Path | None) -> Store:
-    """The store, whose changes wait for the gates that keep a copy. ``folder``: where the processes of a node meet."""
-    if settings.is_node and folder is not None:
+    """The store, whose changes wait for the gates that keep a copy.
+
+    ``folder``: where the processes of a node meet; None for a gate beside one.
+    """
+    if settings.is_node:
         from keyscope.nodes import node_store  # PostgreSQL's client: it takes a while, and not all need it
 
         return node_store(settings, folder)
@@ -154,8 +157,9 @@ async def _traced(settings: Settings, application: Application) -> AsyncIterator
         yield
 
 
-def _followers(store: Store) -> Callable[[], int]:
-    return store.followers.count if isinstance(store, FollowedStore) else lambda: 0
+def _followers(settings: Settings) -> Callable[[], int]:
+    beside = settings.beside
+    return Followers(folder_beside(beside.resolve())).count if beside is not None else lambda: 0
 
 
 @contextlib.asynccontextmanager
@@ -207,9 +211,9 @@ async def _run_server(
     background = [
         asyncio.create_task(_watch_store(application, store)),
         asyncio.create_task(_record_uses(application, store)),
-        asyncio.create_task(_suspend_idle(store)),
     ]
     if isinstance(application, Application):
+        background.append(asyncio.create_task(_suspend_idle(store)))
         background.append(asyncio.create_task(_look_after_runs(application.runs)))
     if socket_path is None:
         background.append(asyncio.create_task(_close_silent(settings)))

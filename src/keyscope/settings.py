@@ -336,8 +336,6 @@ def _together(values: Mapping[str, Any]) -> list[Fault]:
         return [Fault("--workers", "several workers cannot share memory://; use sqlite:///FILE")]
     if values.get("engine") == HAPROXY and values.get("database") == "memory://":
         return [Fault("--engine", "HAProxy reads the keys from a database; use sqlite:///FILE")]
-    if values.get("engine") == HAPROXY and is_postgres(values.get("database", "")):
-        return [Fault("--engine", "HAProxy judges on one machine; with PostgreSQL use builtin")]
     if values.get("engine") == HAPROXY and values.get("upstream", "") is None:
         return [Fault("--upstream", "the HAProxy engine needs an API behind it; set its origin")]
     if values.get("engine") == HAPROXY and urlsplit(values.get("upstream") or "").path:

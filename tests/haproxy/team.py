@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -50,8 +50,10 @@ def process(command: list[str], log: Path, **environment: str) -> Iterator[subpr
 
 
 @contextmanager
-def running_team(live: Live, upstream: Recorder, logs: Path, edit: Edit = lambda text: text) -> Iterator[Team]:
-    """In front of an upstream, once it judges; its configuration edited first."""
+def running_team(
+    live: Live, upstream: Recorder, logs: Path, edit: Edit = lambda text: text, *, on: Sequence[str] = ()
+) -> Iterator[Team]:
+    """In front of an upstream, once it judges; its configuration edited first. ``on``: options that name the keys."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         places = ["--directory", str(folder), "--socket", str(folder / "admin.sock")]
@@ -60,7 +62,8 @@ def running_team(live: Live, upstream: Recorder, logs: Path, edit: Edit = lambda
 
         def feeder() -> subprocess.Popen[bytes]:
             reload = ["--reload", f"sh -c 'kill -USR2 $(cat {pid_file})'"]
-            words = [*KEYSCOPE, "feed", "--database", f"sqlite:///{live.database}", *places, *reload]
+            keys = on or ["--database", f"sqlite:///{live.database}"]
+            words = [*KEYSCOPE, "feed", *keys, *places, *reload]
             return stack.enter_context(process(words, logs / "feed.log"))
 
         feeder()

@@ -63,8 +63,10 @@ def _guarded() -> Any:
     if "GUARD_URL" in os.environ:
         verifier = AsyncVerifier(os.environ["GUARD_URL"], os.environ["GUARD_KEY"], max_age_s=3600, timeout_s=2)
         return KeyscopeMiddleware(bare, verifier=verifier, exempt=exempt, trusted_proxies=())
-    database = os.environ["GUARD_DATABASE"]
-    return KeyscopeMiddleware(bare, database=database, policy="runloop", exempt=exempt, trusted_proxies=())
+    database, replica = os.environ["GUARD_DATABASE"], os.environ.get("GUARD_REPLICA")
+    return KeyscopeMiddleware(
+        bare, database=database, replica=replica, policy="runloop", exempt=exempt, trusted_proxies=()
+    )
 
 
 app = _guarded() if {"GUARD_URL", "GUARD_DATABASE"} & set(os.environ) else bare

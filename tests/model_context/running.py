@@ -83,11 +83,11 @@ def _answers(port: int) -> bool:
 
 
 class Gate(Live):
-    """``keyscope gate mcp`` as a user runs it, on the database of a server."""
+    """``keyscope gate mcp`` as a user runs it, on the database of a server; its file, or the options that name it."""
 
-    def __init__(self, directory: Path, database: Path, upstream: str, policy: Path = POLICY) -> None:
+    def __init__(self, directory: Path, database: Path | list[str], upstream: str, policy: Path = POLICY) -> None:
         super().__init__(directory, environment={"KEYSCOPE_UPSTREAM_KEY": UPSTREAM_KEY})
-        self.database = database
+        self._on = database if isinstance(database, list) else ["--database", f"sqlite:///{database}"]
         self.endpoint = f"{self.url}/mcp"
         self._to, self._policy = upstream, policy
 
@@ -97,7 +97,7 @@ class Gate(Live):
 
     def command(self) -> list[str]:
         words = ["gate", "mcp", "--port", str(self.port), "--upstream", self._to, "--policy", str(self._policy)]
-        return [sys.executable, "-m", "keyscope", *words, "--database", f"sqlite:///{self.database}"]
+        return [sys.executable, "-m", "keyscope", *words, *self._on]
 
 
 @asynccontextmanager

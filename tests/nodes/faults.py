@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.haproxy.inside import Inside
 from tests.nodes.team import Member, Team, wait
 from tests.nodes.traffic import Key, minted, traffic
 
@@ -76,6 +79,18 @@ def _hurry(member: Member) -> None:
     member.relay.delay_s = 0.0
 
 
+def _kill_engine(member: Member) -> None:
+    os.kill(Inside(member).engine, signal.SIGKILL)
+
+
+def _kill_haproxy(member: Member) -> None:
+    os.kill(Inside(member).haproxy, signal.SIGKILL)
+
+
+def _pause_engine(member: Member) -> None:
+    os.kill(Inside(member).engine, signal.SIGSTOP)
+
+
 def _nothing(_: Member) -> None:
     """It mends itself."""
 
@@ -89,6 +104,16 @@ FAULTS = (
     Fault("the whole node is killed", _kill, _start),
     Fault("notifications are lost", _lose_notices, _hear_notices, closes=False),
     Fault("everything to and from PostgreSQL takes 300 ms", _delay, _hurry, closes=False),
+)
+
+OF_ENGINE = (
+    Fault("the process that feeds HAProxy is killed, and HAProxy with it", _kill_engine, _nothing, closes=False),
+    Fault("HAProxy is killed", _kill_haproxy, _nothing, closes=False),
+    Fault("the process that feeds HAProxy is paused", _pause_engine, _resume, closes=False),
+)
+"""Of a node where HAProxy judges; and of the others these are tried there, too."""
+ALSO_WITH_ENGINE = tuple(
+    fault for fault in FAULTS if fault.breaks in (_hold, _pause, _pause_follower, _kill_follower, _kill)
 )
 
 

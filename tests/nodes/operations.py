@@ -6,8 +6,8 @@ import time
 from random import Random
 
 from tests.live import wire_scopes
-from tests.nodes.team import Member, Team
-from tests.nodes.traffic import WRITE, Key, Traffic, minted
+from tests.nodes.team import WRITE, Member, Team
+from tests.nodes.traffic import Key, Traffic, minted
 
 _MANAGED = "/v1/restricted_keys"
 

@@ -20,6 +20,10 @@ from tests.nodes.cluster import Cluster
 from tests.nodes.relay import Relay
 
 WAIT_S = 20.0
+READ, WRITE = "GET", "POST"
+CALLS = {READ: "/v1/devboxes/dbx_1/usage", WRITE: "/v1/devboxes/dbx_1/suspend"}
+"""What keys are tried with, by method: HAProxy judges both alone."""
+HAPROXY = ["--engine", "haproxy", "--engine-threads", "1"]
 
 
 class Member(Live):
@@ -40,14 +44,19 @@ class Member(Live):
         upstream: str | None = None,
     ) -> None:
         directory.mkdir(parents=True)
-        url = f"postgresql://postgres@127.0.0.1:{relay.port}/postgres?sslmode=disable&gssencmode=disable"
-        node = ["--replica", str(directory / "replica.db"), "--node-name", name, "--max-staleness", str(staleness_s)]
-        super().__init__(
-            directory, upstream=upstream, options=["--database", url, *node, *options], environment=environment
-        )
+        self.record = f"postgresql://postgres@127.0.0.1:{relay.port}/postgres?sslmode=disable&gssencmode=disable"
+        self.replica = directory / "replica.db"
+        node = [*self.place, "--node-name", name, "--max-staleness", str(staleness_s)]
+        super().__init__(directory, upstream=upstream, options=[*node, *options], environment=environment)
         self.name = name
         self.relay = relay
         self.first = first or self.first
+        self._has_engine = options[: len(HAPROXY)] == HAPROXY
+
+    @property
+    def place(self) -> list[str]:
+        """The options that name its record and its replica."""
+        return ["--database", self.record, "--replica", str(self.replica)]
 
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
@@ -60,10 +69,25 @@ class Member(Live):
     def wait_closed(self) -> float:
         return wait(lambda: not self.is_ready(), f"{self.name} is closed")
 
-    def may(self, secret: str, method: str = "GET", path: str = "/v1/devboxes") -> int:
-        """The answer of forward-auth: 200, 401, 403 or 503."""
-        fields = {"x-forwarded-method": method, "x-forwarded-uri": path, "authorization": f"Bearer {secret}"}
-        return self.http.get("/keyscope/authorize/caddy", headers=fields).status_code
+    def asking(self, secret: str, method: str = READ) -> tuple[str, str, dict[str, str]]:
+        """Method, path and fields of the request that says what a key may: forward-auth, or with HAProxy the call."""
+        fields = {"authorization": f"Bearer {secret}"}
+        if self._has_engine:
+            return method, CALLS[method], fields
+        return (
+            READ,
+            "/keyscope/authorize/caddy",
+            {
+                **fields,
+                "x-forwarded-method": method,
+                "x-forwarded-uri": CALLS[method],
+            },
+        )
+
+    def may(self, secret: str, method: str = READ) -> int:
+        """The verdict: 200, 401, 403 or 503."""
+        method, path, fields = self.asking(secret, method)
+        return self.http.request(method, path, headers=fields).status_code
 
     def close(self) -> None:
         if self._process is not None:

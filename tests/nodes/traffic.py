@@ -9,10 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.nodes.team import Member, Team
+from tests.nodes.team import READ, WRITE, Member, Team
 
-READ, WRITE = "GET", "POST"
-PATH = "/v1/devboxes"
 _TIMEOUT_S = 30.0
 
 
@@ -92,7 +90,15 @@ class Traffic:
                         if self._ends.is_set():
                             return
                         sent_s = time.perf_counter()
-                        asked.append(Asked(sent_s, member.name, key, method, _status(connection, key, method)))
+                        asked.append(
+                            Asked(
+                                sent_s,
+                                member.name,
+                                key,
+                                method,
+                                _status(connection, *member.asking(key.secret, method)),
+                            )
+                        )
                         time.sleep(self.pause_s)
 
     def start(self) -> None:
@@ -105,11 +111,10 @@ class Traffic:
             thread.join(_TIMEOUT_S + 5)
 
 
-def _status(connection: http.client.HTTPConnection, key: Key, method: str) -> int:
+def _status(connection: http.client.HTTPConnection, method: str, path: str, fields: dict[str, str]) -> int:
     """0 if nobody answered."""
-    fields = {"x-forwarded-method": method, "x-forwarded-uri": PATH, "authorization": f"Bearer {key.secret}"}
     try:
-        connection.request("GET", "/keyscope/authorize/caddy", headers=fields)
+        connection.request(method, path, headers=fields)
         answer = connection.getresponse()
         answer.read()
         return answer.status

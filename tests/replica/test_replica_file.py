@@ -21,12 +21,12 @@ PARENT, CHILD = a_key("key_1"), a_key("key_2", "key_1")
 
 
 def stored(key: Key) -> StoredKey:
-    return StoredKey(key.id, key.digest, rows.record_of(key))
+    return StoredKey(key.id, key.digest, rows.record_of(key), key.parent_id)
 
 
 def whole(*keys: Key, epoch: str = "one/1", number: int = 1) -> Snapshot:
     records = sorted((key.digest, rows.record_of(key)) for key in keys)
-    return Snapshot(epoch, number, records, sorted((key.id, key.digest) for key in keys), (), (), ())
+    return Snapshot(epoch, number, records, sorted((key.id, key.digest, key.parent_id) for key in keys), (), (), ())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``GET /keyscope/receipts/{epoch}/{number}``: how it stands with what was taken from a key (decision 25)."""
+"""``GET /keyscope/receipts/{epoch}/{number}``: how it stands with what was taken from a key (decision 26)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import click
@@ -14,20 +14,25 @@ import click
 from keyscope.behind import private_folder
 from keyscope.cli.options import option
 from keyscope.errors import ConfigurationError, Fault
-from keyscope.gate.followers import folder_beside
+from keyscope.fed import fed
 from keyscope.gate.haproxy.configuration import DIRECTORY, SOCKET
 from keyscope.gate.haproxy.feed import Feed
 from keyscope.logs import say, start_logging
 from keyscope.recorded import recorded
 from keyscope.server import load_policy
 from keyscope.settings import LOG_FORMATS, TEXT
-from keyscope.store.open import open_store, sqlite_path
 from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock
 
 
 @click.command()
 @option("--database", default="sqlite:///keyscope.db", show_default=True, help="The database of the authority.")
+@option(
+    "--replica",
+    default="keyscope-replica.db",
+    show_default=True,
+    help="With PostgreSQL: that of the keyscope serve on this machine.",
+)
 @option("--policy", default="runloop", show_default=True, help="The policy: runloop, github-issues, or a file.")
 @option("--directory", default=DIRECTORY, show_default=True, help="Where HAProxy's maps are written.")
 @option("--socket", default=SOCKET, show_default=True, help="HAProxy's runtime socket.")
@@ -35,23 +40,39 @@ from keyscope.system import SystemClock
 @option("--audit", type=click.Choice(["yes", "no"]), default="yes", show_default=True, help="Write the audit trail.")
 @option("--log-format", type=click.Choice(LOG_FORMATS), default=TEXT, show_default=True, help="Of what it says.")
 def feed(
-    database: str, policy: str, directory: str, socket: str, reload_command: str, audit: str, log_format: str
+    database: str,
+    replica: str,
+    policy: str,
+    directory: str,
+    socket: str,
+    reload_command: str,
+    audit: str,
+    log_format: str,
 ) -> None:
     """Tell a HAProxy that you run yourself about every change of a key. `keyscope export haproxy` prints its
     configuration. Runs until it is stopped; HAProxy asks Keyscope about everything while it does not run."""
     start_logging("info", log_format)
     _check_directory(Path(directory))
-    store, clock = open_store(database), SystemClock()
-    outbox = open_outbox(outbox_beside(sqlite_path(database)))
-    recording = recorded(sqlite_path(database), store, clock, is_wanted=audit == "yes")
-    with closing(store), closing(outbox), recording as opened, private_folder() as folder:
-        reload = _reload_by(reload_command)
-        table = load_policy(policy).table()
-        feeding = Feed(store, clock, table, Path(directory), Path(socket), reload, opened, outbox.note_first_uses)
+    clock = SystemClock()
+    with ExitStack() as stack:
+        source = stack.enter_context(fed(database, Path(replica)))
+        outbox = stack.enter_context(closing(open_outbox(outbox_beside(source.beside))))
+        recording = stack.enter_context(recorded(source.beside, source.store, clock, is_wanted=audit == "yes"))
+        folder = stack.enter_context(private_folder())
+        feeding = Feed(
+            source.store,
+            source.keys,
+            clock,
+            load_policy(policy).table(),
+            Path(directory),
+            Path(socket),
+            _reload_by(reload_command),
+            recording,
+            outbox.note_first_uses,
+        )
         feeding.write()
         say(f"keyscope feeds HAProxy at {socket}; its maps are in {directory}")
-        followed = folder_beside(sqlite_path(database).resolve())
-        asyncio.run(_until_stopped(feeding.run(followed, folder / "follow.sock")))
+        asyncio.run(_until_stopped(feeding.run(source.followed, folder / "follow.sock")))
 
 
 def _reload_by(reload_command: str) -> Callable[[], Awaitable[None]]:

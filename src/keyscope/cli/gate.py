@@ -18,13 +18,13 @@ from keyscope.server import run_alone
 from keyscope.settings import BUILT_IN, SETTINGS, Setting, Settings, parse_settings
 from keyscope.startable import check_addresses
 from keyscope.store.open import open_store
-from keyscope.store.postgres.address import is_postgres
 
 MCP_PORT = "8702"
 _MCP_SETTINGS = (
     "host",
     "port",
     "database",
+    "replica",
     "policy",
     "upstream",
     "max_header_bytes",
@@ -44,7 +44,8 @@ _OF_THE_SERVER = {"workers": "1", "engine": BUILT_IN, "envoy_grpc": ""}
 """Settings that a server beside the gate may have in its environment, and that mean nothing here."""
 _ABOUT = {
     "port": "Port to listen on.",
-    "database": "Where keyscope serve keeps the keys: the same sqlite:///FILE.",
+    "database": "Where keyscope serve on this machine keeps the keys: the same URL.",
+    "replica": "With PostgreSQL: the replica of that server; the gate judges by it.",
     "policy": "The policy: a file with an mcp section.",
     "upstream": "The endpoint of the MCP server, like http://127.0.0.1:9000/mcp. The gate answers at the same path.",
     "max_body_bytes": "Largest message from a caller, in bytes.",
@@ -80,9 +81,7 @@ def _require_together(settings: Settings, policy: Policy) -> None:
         faults.append(Fault("--upstream", "name the endpoint of the MCP server, like http://127.0.0.1:9000/mcp"))
     if not any(operation.method == METHOD for operation in policy.operations):
         faults.append(Fault("--policy", f"{policy.name} has no mcp section; see docs/gates/mcp.md"))
-    if is_postgres(settings.database):
-        faults.append(Fault("--database", "this gate judges on the machine of its server; use sqlite:///FILE"))
-    elif not _has_account(settings.database):
+    if not (settings.is_node or _has_account(settings.database)):
         faults.append(Fault("--database", f"{settings.database} has no keys; start keyscope serve on it first"))
     if faults:
         raise ConfigurationError("settings", faults)

@@ -26,7 +26,8 @@ class Calls:
         self._seen: dict[str, int] = {}
         self._since_s = 0
         self.used_at_ms: dict[str, int] = {}
-        """When keys were last used, in Unix milliseconds, to the second; for the reader to take away."""
+        """When keys were last used, in Unix milliseconds, for the reader to take away. HAProxy says the second: it is
+        taken for the end of it, so that what was there before the use was there before this time, too."""
 
     async def skip(self, runtime: Runtime, now_ms: int) -> None:
         """Leave out what the process has counted before somebody could read it: that was a feeder before us."""
@@ -38,17 +39,17 @@ class Calls:
         """What is new since the last time. Raises Away; then it is new the next time."""
         found = await runtime.calls(self._since_s)
         self._since_s = now_ms // 1000 - _SLACK_S
-        counts = [self._new(what, at_s, calls) for what, at_s, calls in found]
+        counts = [self._new(what, min(at_s * 1000 + 999, now_ms), calls) for what, at_s, calls in found]
         self._forget(now_ms)
         return [count for count in counts if count is not None and count.calls]
 
-    def _new(self, what: str, at_s: int, calls: int) -> UseCount | None:
+    def _new(self, what: str, at_ms: int, calls: int) -> UseCount | None:
         holder, needs, minute = what.rsplit(":", 2)
         row = self._rows.get(int(needs))
         if row is None:
             return None
         key_id, account_id = holder_of(holder)
-        self.used_at_ms[key_id] = max(at_s * 1000, self.used_at_ms.get(key_id, 0))
+        self.used_at_ms[key_id] = max(at_ms, self.used_at_ms.get(key_id, 0))
         new, self._seen[what] = calls - self._seen.get(what, 0), calls
         needed = tuple(sorted(row.scopes, key=str))
         minute_ms = int(minute) * MINUTE_MS

@@ -25,7 +25,7 @@ SOCKET = "/run/haproxy/keyscope.sock"
 """Where things are unless somebody says otherwise."""
 
 LEASE_MS = BOUND_MS
-"""How long HAProxy judges alone after it was brought up to date."""
+"""How long HAProxy judges alone after it was brought up to date, at most."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,10 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """Times in seconds, sizes in bytes, as the settings have them. ``threads`` 0: as many as there are cores."""
+    """Times in seconds, sizes in bytes, as the settings have them. ``threads`` 0: as many as there are cores.
+
+    ``leave_ms``: no leave to judge alone is longer.
+    """
 
     header_bytes: int = 16384
     header_s: float = 10
@@ -47,6 +50,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     connect_s: float = 5
     server_s: float = 60
     threads: int = 0
+    leave_ms: int = LEASE_MS
 
 
 def configuration(place: Place, bounds: Bounds, table: Table, *, is_engine: bool, has_key: bool) -> str:
@@ -66,7 +70,6 @@ def configuration(place: Place, bounds: Bounds, table: Table, *, is_engine: bool
         "UNUSUAL_NAMES": UNUSUAL,
         "ASKED_NAMES": ASKED,
         "NAMES_TO_DELETE": TO_DELETE,
-        "LEASE_MS": str(LEASE_MS),
         "NAME_OF_TEXT": NAME_OF_TEXT,
         "KEY_ENDS": ENDS,
         "KEY_NAME": NAME,
@@ -96,6 +99,7 @@ def _bounds(bounds: Bounds) -> dict[str, str]:
     return {
         "BUFFER_BYTES": str(max(16384, bounds.header_bytes) + 4096),
         "THREADS": str(bounds.threads),
+        "LEASE_MS": str(bounds.leave_ms),
         "HEADER_S": f"{bounds.header_s:g}",
         "CLIENT_S": f"{bounds.client_s:g}",
         "CONNECT_S": f"{bounds.connect_s:g}",

@@ -17,6 +17,7 @@ from asyncio.subprocess import Process
 from contextlib import suppress
 from pathlib import Path
 
+from keyscope.authority.copying import Keys
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.recording import Recording
 from keyscope.errors import ConfigurationError, Fault
@@ -62,6 +63,7 @@ class Engine:
         place: Place,
         bounds: Bounds,
         store: Store,
+        keys: Keys,
         clock: Clock,
         table: Table,
         recording: Recording | None,
@@ -76,7 +78,7 @@ class Engine:
         self._socket = place.socket
         self._configuration = configuration(place, bounds, table, is_engine=True, has_key=upstream_key is not None)
         self._upstream_key = upstream_key
-        self._feed = Feed(store, clock, table, place.directory, place.socket, self._reload, recording, first_uses)
+        self._feed = Feed(store, keys, clock, table, place.directory, place.socket, self._reload, recording, first_uses)
         self._process: Process | None = None
 
     async def run(self, followed: Path) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from keyscope.authority.copying import Keys, Point
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.recording import Recording
 from keyscope.errors import KeyscopeError
@@ -27,11 +28,15 @@ _TRIES = 12
 
 
 class Feed:
-    """``directory`` holds HAProxy's maps, ``socket`` is its runtime socket. ``reload`` has it read the maps anew."""
+    """``directory`` holds HAProxy's maps, ``socket`` is its runtime socket. ``reload`` has it read the maps anew.
+
+    Maps are made of ``keys``; what is written down goes into the store.
+    """
 
     def __init__(
         self,
         store: Store,
+        keys: Keys,
         clock: Clock,
         table: Table,
         directory: Path,
@@ -40,7 +45,7 @@ class Feed:
         recording: Recording | None,
         first_uses: FirstUses | None,
     ) -> None:
-        self._store = store
+        self._keys = keys
         self._clock = clock
         self._table = table
         self._directory = directory
@@ -48,24 +53,24 @@ class Feed:
         self._bits = bits_of(table)
         self._wants_maps = asyncio.Event()
         judged = {row.needs: row for row in rows(table, self._bits)}
-        self._record = Record(store, recording, judged, clock, first_uses)
-        self._feeder = Feeder(store, self._bits, socket, directory, clock, self._record, self._wants_maps.set)
+        self._record = Record(store, keys, recording, judged, clock, first_uses)
+        self._feeder = Feeder(keys, self._bits, socket, directory, clock, self._record, self._wants_maps.set)
 
     def write_to_start(self) -> None:
         """Write what HAProxy needs to serve soon. If there are many keys, it gets their maps when it runs."""
         write_fixed(self._directory, self._table)
         now_ms = self._clock.now_ms()
-        self._store.read(lambda reader: write_some_keys(self._directory, reader, self._bits, now_ms))
+        self._keys.read(lambda reader: write_some_keys(self._directory, reader, self._bits, now_ms))
 
-    def write(self) -> int:
-        """Write everything. Returns the change up to which the maps are true. Raises StoreUnavailable."""
+    def write(self) -> None:
+        """Write everything. Raises StoreUnavailable."""
         write_fixed(self._directory, self._table)
-        return self._write_keys()
+        self._write_keys()
 
     async def run(self, followed: Path, at: Path) -> None:
         """Feed until cancelled. ``followed`` is the folder of the followers, ``at`` a socket for those who confirm."""
         async with following(followed, at, self._feeder.confirm):
-            works = (self._feeder.follow(), self._renew(), self._record.for_ever())
+            works = (self._feeder.follow(), self._renew(), self._record.for_ever(), self._record.uses_for_ever())
             tasks = [asyncio.create_task(work) for work in works]
             try:
                 await asyncio.gather(*tasks)
@@ -75,6 +80,7 @@ class Feed:
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await self._feeder.stop()
                 await self._record.once()
+                await self._record.write_uses()
 
     async def _renew(self) -> None:
         """Give HAProxy new maps when they are wanted: a process with them takes over, and no request is dropped."""
@@ -88,27 +94,27 @@ class Feed:
             self._wants_maps.clear()
 
     async def _give_new_maps(self) -> None:
-        number = await asyncio.to_thread(self._write_keys)
+        point = await asyncio.to_thread(self._write_keys)
         await self._feeder.rest()
         await self._record.once()
         for _ in range(_TRIES):
             await self._reload()
-            if await self._are_taken(number):
+            if await self._are_taken(point):
                 break
         else:
             log.error("HAProxy did not take its new maps")
         self._feeder.wake()
 
-    async def _are_taken(self, number: int) -> bool:
-        """Whether a process with maps that are true up to this change comes in time. A reload may go unheard."""
+    async def _are_taken(self, point: Point) -> bool:
+        """Whether a process with maps that are true up to this point comes in time. A reload may go unheard."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _TAKE_OVER_S
         while loop.time() < end:
-            if self._feeder.has_fed_since(number):
+            if self._feeder.has_fed_since(point):
                 return True
             await asyncio.sleep(_LOOK_S)
         return False
 
-    def _write_keys(self) -> int:
+    def _write_keys(self) -> Point:
         now_ms = self._clock.now_ms()
-        return self._store.read(lambda reader: write_keys(self._directory, reader, self._bits, now_ms))
+        return self._keys.read(lambda reader: write_keys(self._directory, reader, self._bits, now_ms))

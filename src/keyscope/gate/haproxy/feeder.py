@@ -1,9 +1,9 @@
 """Keeps HAProxy true: tells it what has changed, and renews its leave to judge alone.
 
-The leave lasts two seconds and is renewed only after everything that was committed before has been told. So a HAProxy
-that the feeder cannot reach, or whose feeder has died, asks Keyscope about everything before long, and whoever waits
-for a change to be told, waits at most as long (``confirm``). The time is that of a clock that never goes backwards: if
-HAProxy's clock is set back, its leave seems too long to it, and it asks.
+The leave lasts two seconds, or less at a node, and is renewed only after everything that was committed before has been
+told. So a HAProxy that the feeder cannot reach, or whose feeder has died, asks Keyscope about everything before long,
+and whoever waits for a change to be told, waits at most as long (``confirm``). The time is that of a clock that never
+goes backwards: if HAProxy's clock is set back, its leave seems too long to it, and it asks.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from keyscope.authority.ports import Clock, Store
+from keyscope.authority.copying import Keys, Point
+from keyscope.authority.ports import Clock
 from keyscope.errors import KeyscopeError
 from keyscope.gate.haproxy.bits import Bits
-from keyscope.gate.haproxy.configuration import LEASE_MS
 from keyscope.gate.haproxy.files import NO_MAPS
 from keyscope.gate.haproxy.news import News, news
 from keyscope.gate.haproxy.process import Process, connected
@@ -26,7 +26,8 @@ from keyscope.gate.haproxy.runtime import Away
 log = logging.getLogger(__name__)
 
 TICK_S = 0.05
-_RENEW_BELOW_MS = LEASE_MS - 500
+_TICKS = 8
+"""So often at least within the longest leave."""
 _LOOK_MS = 250
 MOST_TOLD = 5_000
 """So many keys that have changed, and new maps are worth a reload: HAProxy asks about each of these keys."""
@@ -40,7 +41,7 @@ class Feeder:
 
     def __init__(
         self,
-        store: Store,
+        keys: Keys,
         bits: Bits,
         socket: Path,
         maps: Path,
@@ -48,7 +49,7 @@ class Feeder:
         record: Record,
         on_too_much: Callable[[], None],
     ) -> None:
-        self._store = store
+        self._keys = keys
         self._bits = bits
         self._socket = socket
         self._maps = maps
@@ -57,9 +58,10 @@ class Feeder:
         self._on_too_much = on_too_much
         self._fed: list[Process] = []
         self._lock = asyncio.Lock()
-        self._unreached_until_ms = clock.now_ms() + LEASE_MS
+        self._unreached_until_ms = clock.now_ms() + keys.longest_ms
         """Until then a process that we cannot reach, perhaps one of a feeder before us, may judge alone."""
         self._look_at_ms = 0
+        self._tick_s = min(TICK_S, keys.longest_ms / _TICKS / 1000)
 
     async def follow(self) -> None:
         """Feed until cancelled."""
@@ -69,7 +71,7 @@ class Feeder:
                     await self._feed()
             except KeyscopeError as error:
                 log.error("HAProxy is not fed, and asks about everything: %s", error.detail)
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(self._tick_s)
 
     async def confirm(self) -> None:
         """Returns when no HAProxy process judges alone by anything older than what is committed now.
@@ -83,9 +85,10 @@ class Feeder:
         if left_ms > 0:
             await asyncio.sleep(left_ms / 1000)
 
-    def has_fed_since(self, number: int) -> bool:
-        """Whether the newest process started with maps that are true at least up to this change."""
-        return any(fed.began_at >= number and not fed.is_old for fed in self._fed)
+    def has_fed_since(self, point: Point) -> bool:
+        """Whether the newest process started with maps that are true at least up to this point."""
+        began = [fed.began_at for fed in self._fed if not fed.is_old]
+        return any(at.sequence == point.sequence and at.number >= point.number for at in began)
 
     async def rest(self) -> None:
         """Take the leave back before a reload: a process that is to end forgets what it has counted.
@@ -126,18 +129,21 @@ class Feeder:
     async def _bring_up_to_date(self, fed: Process) -> None:
         if fed.rests or not self._record.works():
             return await self._take_back(fed)
-        if fed.number == NO_MAPS:
+        if fed.point.number == NO_MAPS:
             return self._on_too_much()
+        # The time before the leave, so that standing still between the two makes it shorter; the leave before the keys.
         now_ms = self._clock.now_ms()
-        told = self._store.read(lambda reader: news(reader, fed.number, self._bits, now_ms))
+        leave_ms = self._keys.leave_ms()
+        told = self._keys.read(lambda reader: news(reader, fed.point, self._bits, now_ms))
         if told.too_much:
             await self._take_back(fed)
             return self._on_too_much()
         await self._tell(fed, told)
-        if told.number != fed.number or fed.until_ms - now_ms < _RENEW_BELOW_MS:
-            fed.until_ms = now_ms + LEASE_MS  # before it is sent: it may arrive although the answer does not
-            await fed.runtime.renew(fed.until_ms, told.number)
-            fed.number = told.number
+        if told.point != fed.point or _is_due(fed, now_ms, leave_ms):
+            until_ms = now_ms + leave_ms if leave_ms > 0 else 0
+            fed.until_ms = max(until_ms, fed.until_ms)  # before it is sent: it may arrive although the answer does not
+            await fed.runtime.renew(until_ms, told.point)
+            fed.until_ms, fed.point = until_ms, told.point
         if fed.told > MOST_TOLD:
             self._on_too_much()
         return None
@@ -182,7 +188,7 @@ class Feeder:
         if any(fed.identity == identity for fed in self._fed):
             return None
         identity, [runtime, counted, heard] = await connected(self._socket, self._maps, 3)
-        fed = Process(runtime, counted, identity, await runtime.number(), self._record.calls_of(identity))
+        fed = Process(runtime, counted, identity, await runtime.point(), self._record.calls_of(identity))
         await fed.calls.skip(counted, self._clock.now_ms())
         self._record.begin(fed, heard)
         return fed
@@ -193,3 +199,8 @@ class Feeder:
         self._fed.remove(fed)
         fed.is_leaving = True
         self._unreached_until_ms = max(self._unreached_until_ms, fed.until_ms)
+
+
+def _is_due(fed: Process, now_ms: int, leave_ms: int) -> bool:
+    """Whether a quarter of its leave is over, or it has one that it may not have any more."""
+    return bool(fed.until_ms) if leave_ms <= 0 else fed.until_ms - now_ms < leave_ms * 3 // 4

@@ -2,7 +2,8 @@
 
 ``lease.map`` holds two numbers: ``until`` when HAProxy may judge alone (Unix milliseconds; 0 in the file, so that a new
 process judges nothing before it was brought up to date), and ``number``, the change up to which the maps are true, or
-``NO_MAPS``: then HAProxy serves, asks about everything, and gets its maps when they are written.
+``NO_MAPS``: then HAProxy serves, asks about everything, and gets its maps when they are written. The second one's name
+also has the sequence that the number belongs to, if there is more than one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from keyscope.authority.ports import Reader
+from keyscope.authority.copying import KeyReader, Point
 from keyscope.errors import BadRequest, Fault, InsufficientScope, InvalidToken, MissingCredential, Unavailable
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.entries import is_judged_alone, line, name_of
@@ -63,22 +64,22 @@ class TooMany(Exception):
     """More keys than were to be written."""
 
 
-def write_some_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int) -> None:
+def write_some_keys(directory: Path, reader: KeyReader, bits: Bits, now_ms: int) -> None:
     """Write the maps of keys if they are few; otherwise maps without keys, to start with."""
     try:
         write_keys(directory, reader, bits, now_ms, MOST_AT_ONCE)
     except TooMany:
         for name in (KEYS, ASK):
             _write(directory / name, [])
-        _write_lease(directory, NO_MAPS)
+        _write_lease(directory, Point(reader.point().sequence, NO_MAPS))
 
 
-def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int, most: int | None = None) -> int:
-    """Write the maps of keys and the lease. Returns the number of the change up to which they are true.
+def write_keys(directory: Path, reader: KeyReader, bits: Bits, now_ms: int, most: int | None = None) -> Point:
+    """Write the maps of keys and the lease. Returns the point up to which they are true.
 
     Raises TooMany if there are more than ``most``.
     """
-    number = reader.last_number()
+    point = reader.point()
     with _new(directory / KEYS) as keys, _new(directory / ASK) as ask:
         for count, lineage in enumerate(reader.lineages()):
             if count == most:
@@ -89,12 +90,23 @@ def write_keys(directory: Path, reader: Reader, bits: Bits, now_ms: int, most: i
             else:
                 ask.write(f"{name} 1\n")
         ask.writelines(f"{name_of(digest)} 1\n" for digest in reader.former_digests())
-    _write_lease(directory, number)
-    return number
+    _write_lease(directory, point)
+    return point
 
 
-def _write_lease(directory: Path, number: int) -> None:
-    _write(directory / LEASE, [f"{UNTIL} 0\n", f"{NUMBER} {number}\n"])
+def number_in(sequence: str) -> str:
+    """The name of a number of this sequence, in lease.map."""
+    return f"{NUMBER}:{sequence}" if sequence else NUMBER
+
+
+def sequence_of(name: str) -> str | None:
+    """The sequence that a number of lease.map belongs to, by its name; None if the name is no number's."""
+    number, _, sequence = name.partition(":")
+    return sequence if number == NUMBER else None
+
+
+def _write_lease(directory: Path, point: Point) -> None:
+    _write(directory / LEASE, [f"{UNTIL} 0\n", f"{number_in(point.sequence)} {point.number}\n"])
 
 
 def bits_of(table: Table) -> Bits:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+from keyscope.authority.copying import Point
 from keyscope.gate.haproxy.calls import Calls
 from keyscope.gate.haproxy.refusals import Refusals
 from keyscope.gate.haproxy.runtime import Away, Runtime
@@ -14,12 +15,12 @@ from keyscope.gate.haproxy.runtime import Away, Runtime
 class Process:
     """``until_ms`` is the end of its leave. It goes on living until its connections are closed."""
 
-    def __init__(self, runtime: Runtime, counted: Runtime, identity: int, number: int, calls: Calls) -> None:
+    def __init__(self, runtime: Runtime, counted: Runtime, identity: int, point: Point, calls: Calls) -> None:
         self.runtime = runtime
         self.counted = counted
         """For the table of calls, because the answer can be long and changes must not wait behind it."""
         self.identity = identity
-        self.number = self.began_at = number
+        self.point = self.began_at = point
         self.calls = calls
         self.until_ms = 0
         self.told = 0

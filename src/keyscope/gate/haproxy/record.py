@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from keyscope.authority.copying import Keys
 from keyscope.authority.ports import Clock, Store
 from keyscope.authority.recording import Recording
 from keyscope.errors import AuditUnavailable, KeyscopeError
@@ -23,12 +24,12 @@ from keyscope.gate.upkeep import FirstUses, write_uses
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.5
-_USES_EVERY = 10
-"""Of the writings, one in so many also writes when keys were last used, into the database of the keys."""
+USES_EVERY_S = 5.0
+"""When keys were last used goes into the database of the keys. It may be away, and the audit trail does not wait."""
 
 
 class Record:
-    """Of all processes of one HAProxy. Without a recording only last uses are written down.
+    """Of all processes of one HAProxy. Without a recording only last uses are written down, which go into the store.
 
     ``first_uses`` is told of keys that were never used before.
     """
@@ -36,6 +37,7 @@ class Record:
     def __init__(
         self,
         store: Store,
+        keys: Keys,
         recording: Recording | None,
         rows: Mapping[int, Row],
         clock: Clock,
@@ -46,7 +48,7 @@ class Record:
         self._recording = recording
         self._rows = rows
         self._clock = clock
-        self._refusals = Refusals(store, rows)
+        self._refusals = Refusals(keys, rows)
         self._processes: list[Process] = []
         self._calls: dict[int, Calls] = {}
         self._used_at_ms: dict[str, int] = {}
@@ -73,28 +75,27 @@ class Record:
 
     async def for_ever(self) -> None:
         """Record until cancelled."""
-        turn = 0
         while True:
             await asyncio.sleep(EVERY_S)
-            turn += 1
             # Never left in the middle: what was read and not written yet would be missing.
-            await asyncio.shield(self.once(with_uses=turn % _USES_EVERY == 0))
+            await asyncio.shield(self.once())
 
-    async def once(self, *, with_uses: bool = True) -> None:
-        """Read what is new, and write it down."""
+    async def uses_for_ever(self) -> None:
+        """Write down last uses until cancelled."""
+        while True:
+            await asyncio.sleep(USES_EVERY_S)
+            await asyncio.shield(self.write_uses())
+
+    async def once(self) -> None:
+        """Read what is new, and write it into the audit trail."""
         async with self._turn:
             for process in list(self._processes):
                 await self._read(process)
-            await self._write_all(with_uses=with_uses)
-
-    async def _write_all(self, *, with_uses: bool) -> None:
-        try:
-            if self._recording is not None:
-                await self._write(self._recording)
-            if with_uses:
-                await self._write_uses()
-        except KeyscopeError as error:
-            log.error("what HAProxy did is not written down yet: %s", error.detail)
+            try:
+                if self._recording is not None:
+                    await self._write(self._recording)
+            except KeyscopeError as error:
+                log.error("what HAProxy did is not written down yet: %s", error.detail)
 
     async def _read(self, process: Process) -> None:
         try:
@@ -116,7 +117,13 @@ class Record:
         self._refusals.add_to(recording.ledger, self._clock.now_ms())
         await asyncio.to_thread(recording.write, recording.take())
 
-    async def _write_uses(self) -> None:
+    async def write_uses(self) -> None:
+        """Write down when keys were last used, as far as it was read. What cannot be written now is later."""
         used, self._used_at_ms = self._used_at_ms, {}
-        if used:
+        if not used:
+            return
+        try:
             await asyncio.to_thread(write_uses, self._store, used, self._first_uses)
+        except KeyscopeError as error:
+            self._used_at_ms = used | self._used_at_ms
+            log.error("last uses of keys are not written down yet: %s", error.detail)

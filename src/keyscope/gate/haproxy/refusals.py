@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from keyscope.authority.copying import Keys
 from keyscope.authority.ledger import Ledger
-from keyscope.authority.ports import Store
 from keyscope.authority.trail import DENIED, MOST_PATH, Attempt, Entry
 from keyscope.errors import InsufficientScope
 from keyscope.gate.haproxy.entries import holder_of
@@ -48,8 +48,8 @@ _decode = msgspec.json.Decoder(Refusal).decode
 class Refusals:
     """Collects them, and adds them to the ledger when asked."""
 
-    def __init__(self, store: Store, rows: Mapping[int, Row]) -> None:
-        self._store = store
+    def __init__(self, keys: Keys, rows: Mapping[int, Row]) -> None:
+        self._keys = keys
         self._rows = rows
         self._lines: list[Refusal] = []
         self._beyond: dict[tuple[str, str], int] = {}
@@ -84,7 +84,7 @@ class Refusals:
     def _chains(self, key_ids: set[str]) -> dict[str, tuple[str, ...]]:
         if not key_ids:
             return {}
-        found = self._store.read(lambda reader: [reader.lineage(key_id) for key_id in key_ids])
+        found = self._keys.read(lambda reader: [reader.lineage(key_id) for key_id in key_ids])
         return {lineage.key.id: lineage.chain for lineage in found if lineage is not None}
 
     def _entry(self, one: Refusal, chains: Mapping[str, tuple[str, ...]]) -> Entry:

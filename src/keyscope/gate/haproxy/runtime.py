@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from keyscope.gate.haproxy.files import ASK, KEYS, LEASE, NUMBER, UNTIL
+from keyscope.authority.copying import Point
+from keyscope.gate.haproxy.files import ASK, KEYS, LEASE, UNTIL, number_in, sequence_of
 
 ANSWER_S = 1.0
 _PROMPT = b"> "
@@ -58,15 +59,16 @@ class Runtime:
             raise Away("HAProxy does not say its process number")
         return int(found[1])
 
-    async def number(self) -> int:
-        """The change up to which the maps of the process are true."""
+    async def point(self) -> Point:
+        """The point up to which the maps of the process are true."""
         said = await self._asked(f"show map {self._maps / LEASE}")
-        values = dict(line.split()[1:3] for line in said.splitlines() if line.strip())
+        values = (line.split()[1:3] for line in said.splitlines() if line.strip())
         try:
-            return int(values[NUMBER])
-        except (KeyError, ValueError):
+            [point] = [Point(found, int(value)) for name, value in values if (found := sequence_of(name)) is not None]
+        except ValueError:
             self.close()
             raise Away("HAProxy has another lease.map than Keyscope writes") from None
+        return point
 
     async def add_keys(self, lines: Sequence[str]) -> None:
         """Lines of ``keys.map``."""
@@ -76,10 +78,10 @@ class Runtime:
         """Digests about which Keyscope is to be asked from now on."""
         await self._add(ASK, [f"{name} 1" for name in names])
 
-    async def renew(self, until_ms: int, number: int) -> None:
-        """Let HAProxy judge alone until then (Unix milliseconds), by maps that are true up to a change."""
+    async def renew(self, until_ms: int, point: Point) -> None:
+        """Let HAProxy judge alone until then (Unix milliseconds; 0: not now), by maps that are true up to a point."""
         lease = self._maps / LEASE
-        await self._told(f"set map {lease} {NUMBER} {number}")
+        await self._told(f"set map {lease} {number_in(point.sequence)} {point.number}")
         await self._told(f"set map {lease} {UNTIL} {until_ms}")
 
     async def stop_judging(self) -> None:

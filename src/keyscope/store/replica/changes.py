@@ -13,6 +13,7 @@ class StoredKey(NamedTuple):
     id: str
     digest: bytes
     record: bytes
+    parent_id: str | None
 
 
 class StoredFormer(NamedTuple):

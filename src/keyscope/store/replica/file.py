@@ -7,6 +7,7 @@ crash of the machine the file is as it was at some earlier change, and follows f
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from keyscope.store.trouble import closing_the_gate, opening
 APPLICATION_ID = 0x4B657952
 """“KeyR”."""
 
-_BUSY_S = 5.0
+BUSY_S = 5.0
 _CHECKPOINT_ABOVE_BYTES = 16 << 20
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -36,7 +37,21 @@ CREATE TABLE revoked_derived (key_id TEXT NOT NULL, link_id TEXT NOT NULL, PRIMA
 CREATE TABLE runs (key_id TEXT PRIMARY KEY, account_id TEXT NOT NULL, devbox_id TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX runs_by_devbox ON runs (account_id, devbox_id);
 """
-_TABLES = ("meta", "records", "keys", "former_secrets", "revoked_derived", "runs")
+_COPIES = """
+ALTER TABLE keys ADD COLUMN parent_id TEXT;
+CREATE INDEX keys_by_parent ON keys (parent_id);
+CREATE INDEX former_secrets_by_key ON former_secrets (key_id);
+CREATE TABLE touched (number INTEGER NOT NULL, key_id TEXT NOT NULL, is_new INTEGER NOT NULL,
+    PRIMARY KEY (number, key_id)) STRICT, WITHOUT ROWID;
+UPDATE meta SET value = '' WHERE name = 'epoch';
+"""
+"""For gates that keep a copy of the keys. What was there is built anew, for it has no parents."""
+_SCHEMAS = (_SCHEMA, _COPIES)
+_KEPT = 100_000
+"""Changes whose keys are remembered for those gates."""
+
+_TABLES = ("meta", "records", "keys", "former_secrets", "revoked_derived", "runs", "touched")
+_TOUCH = "INSERT INTO touched VALUES (?, ?, NOT EXISTS (SELECT 1 FROM keys WHERE id = ?))"
 _PUT_FORMER = "INSERT OR REPLACE INTO former_secrets VALUES (?, ?, ?)"
 _PUT_LINK = "INSERT OR IGNORE INTO revoked_derived VALUES (?, ?)"
 _PUT_RUN = "INSERT INTO runs VALUES (?, ?, ?)"
@@ -44,7 +59,7 @@ _PUT_RUN = "INSERT INTO runs VALUES (?, ?, ?)"
 
 
 class Snapshot:
-    """All that the record holds, as it is at a number: records by digest, and digests by key id.
+    """All that the record holds, as it is at a number: records by digest; digests and parents by key id.
 
     The iterators are used up in the order of the fields.
     """
@@ -54,7 +69,7 @@ class Snapshot:
         epoch: str,
         number: int,
         records: Iterable[tuple[bytes, bytes]],
-        keys: Iterable[tuple[str, bytes]],
+        keys: Iterable[tuple[str, bytes, str | None]],
         formers: Iterable[StoredFormer],
         links: Iterable[RevokedLink],
         runs: Iterable[StoredRun],
@@ -87,15 +102,18 @@ class ReplicaFile:
 
     def apply(self, changes: Changes) -> None:
         """All of them and their last number, in one transaction."""
+        number = changes.numbers[-1]
         with closing_the_gate(), transaction(self._connection):
+            self._connection.executemany(_TOUCH, [(number, key.id, key.id) for key in changes.keys])
             for key in changes.keys:
                 self._put_key(key)
             self._connection.executemany(_PUT_FORMER, changes.formers)
             self._connection.executemany(_PUT_LINK, changes.links)
             self._connection.executemany("DELETE FROM runs WHERE key_id = ?", [(key.id,) for key in changes.keys])
             self._connection.executemany(_PUT_RUN, changes.runs)
-            self._set_place(self.epoch, changes.numbers[-1])
-        self.number = changes.numbers[-1]
+            self._forget_touched(number - _KEPT)
+            self._set(epoch=self.epoch, number=number)
+        self.number = number
 
     def rebuild(self, snapshot: Snapshot) -> None:
         """Hold this and nothing else."""
@@ -103,11 +121,12 @@ class ReplicaFile:
             for table in _TABLES:
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  (a constant)
             self._connection.executemany("INSERT INTO records VALUES (?, ?)", snapshot.records)
-            self._connection.executemany("INSERT INTO keys VALUES (?, ?)", snapshot.keys)
+            self._connection.executemany("INSERT INTO keys VALUES (?, ?, ?)", snapshot.keys)
             self._connection.executemany(_PUT_FORMER, snapshot.formers)
             self._connection.executemany(_PUT_LINK, snapshot.links)
             self._connection.executemany(_PUT_RUN, snapshot.runs)
-            self._set_place(snapshot.epoch, snapshot.number)
+            number = snapshot.number
+            self._set(epoch=snapshot.epoch, number=number, build=secrets.token_hex(8), touched_since=number)
         self.epoch, self.number = snapshot.epoch, snapshot.number
         self.tidy(above_bytes=0)
 
@@ -132,28 +151,30 @@ class ReplicaFile:
         """A key that was rotated is found by its new digest alone: the old one is among the earlier secrets."""
         execute = self._connection.execute
         execute("DELETE FROM records WHERE digest = (SELECT digest FROM keys WHERE id = ?)", (key.id,))
-        execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (key.id, key.digest))
+        execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", (key.id, key.digest, key.parent_id))
         execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (key.digest, key.record))
 
     def _place(self) -> tuple[str, int]:
         found = dict(self._connection.execute("SELECT name, value FROM meta"))
         return found.get("epoch", ""), found.get("number", 0)
 
-    def _set_place(self, epoch: str, number: int) -> None:
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)", [("epoch", epoch), ("number", number)]
-        )
+    def _forget_touched(self, until: int) -> None:
+        self._connection.execute("DELETE FROM touched WHERE number <= ?", (until,))
+        self._connection.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'touched_since'", (until,))
+
+    def _set(self, **values: str | int) -> None:
+        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
 
 def create(path: Path) -> None:
     """Make the file, empty, if there is none. Safe while others do the same. Raises ConfigurationError."""
     make_private(path, f"The replica {path}", "See to its directory.")
     with opening(path):
-        link = Link(path, _BUSY_S)
+        link = Link(path, BUSY_S)
         try:
-            migrate.check_ours(link.connection, path, known=1, application=APPLICATION_ID)
-            migrate.write_ahead(link.connection, _BUSY_S)
-            migrate.migrate(link.connection, (_SCHEMA,), application=APPLICATION_ID)
+            migrate.check_ours(link.connection, path, known=len(_SCHEMAS), application=APPLICATION_ID)
+            migrate.write_ahead(link.connection, BUSY_S)
+            migrate.migrate(link.connection, _SCHEMAS, application=APPLICATION_ID)
         finally:
             link.close()
 
@@ -162,7 +183,7 @@ def open_index(path: Path, lease: Lease) -> SqliteIndex:
     """A look-up for the calling thread that answers while the lease lasts, and raises NotHeard when it is over."""
     path = path.resolve()
     with closing_the_gate():
-        link = Link(path, _BUSY_S)
+        link = Link(path, BUSY_S)
         link.connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         link.connection.execute("PRAGMA query_only = ON")
         link.connection.execute("SELECT 1 FROM meta").fetchone()  # only then is there a WAL-index to map
@@ -173,7 +194,7 @@ def open_index(path: Path, lease: Lease) -> SqliteIndex:
 
 
 def _writing(path: Path) -> Link:
-    link = Link(path, _BUSY_S)
+    link = Link(path, BUSY_S)
     for pragma in ("synchronous = NORMAL", "secure_delete = ON", "wal_autocheckpoint = 0", "cache_size = -65536"):
         link.connection.execute(f"PRAGMA {pragma}")
     return link

@@ -116,8 +116,9 @@ class Follower:
             await asyncio.sleep(_AGAIN_S)
 
     async def leave(self) -> None:
-        """The node ends: its lease is over, and nobody need wait for it."""
+        """The node ends: its lease is over, also for gates beside it that keep a copy, and nobody need wait for it."""
         self._lease.end()
+        await self._confirm()
         with suppress(psycopg.Error, OSError, TimeoutError):
             async with asyncio.timeout(_LEAST_PATIENCE_S), await self._connection() as connection:
                 record = Record(connection)

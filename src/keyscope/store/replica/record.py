@@ -31,7 +31,8 @@ _CHANGES = """
 WITH news AS MATERIALIZED (SELECT number, key_ids FROM changes WHERE number > %(after)s ORDER BY number LIMIT %(page)s),
 touched AS MATERIALIZED (SELECT DISTINCT unnest(key_ids) AS id FROM news)
 SELECT 'number', number, NULL, NULL, NULL, NULL FROM news
-UNION ALL SELECT 'key', NULL, id, NULL, digest, record FROM touched JOIN keys USING (id) JOIN records USING (digest)
+UNION ALL SELECT 'key', NULL, id, parent_id, digest, record
+    FROM touched JOIN keys USING (id) JOIN records USING (digest)
 UNION ALL SELECT 'former', NULL, key_id, NULL, digest, record FROM former_secrets JOIN touched ON key_id = touched.id
 UNION ALL SELECT 'link', NULL, key_id, link_id, NULL, NULL FROM revoked_derived JOIN touched ON key_id = touched.id
 UNION ALL SELECT 'run', NULL, key_id, account_id, convert_to(devbox_id, 'UTF8'), NULL
@@ -96,7 +97,7 @@ class Record:
         rows = await found.fetchall()
         return Changes(
             tuple(row[1] for row in rows if row[0] == "number"),
-            tuple(StoredKey(row[2], row[4], row[5]) for row in rows if row[0] == "key"),
+            tuple(StoredKey(row[2], row[4], row[5], row[3]) for row in rows if row[0] == "key"),
             tuple(StoredFormer(row[4], row[2], row[5]) for row in rows if row[0] == "former"),
             tuple(RevokedLink(row[2], row[3]) for row in rows if row[0] == "link"),
             tuple(StoredRun(row[2], row[3], row[4].decode()) for row in rows if row[0] == "run"),
@@ -168,7 +169,7 @@ def snapshot(connection: Connection[Any]) -> Iterator[Snapshot]:
             place[0],
             place[1],
             _copied(connection, "digest, record FROM records ORDER BY digest", "bytea bytea"),
-            _copied(connection, "id, digest FROM keys ORDER BY id", "text bytea"),
+            _copied(connection, "id, digest, parent_id FROM keys ORDER BY id", "text bytea text"),
             (
                 StoredFormer(*row)
                 for row in _copied(connection, "digest, key_id, record FROM former_secrets", "bytea text bytea")

@@ -1,7 +1,7 @@
-"""The store of a node: management reads and writes the record, judging reads the replica.
+"""The stores of a node: management reads and writes the record, judging reads the replica.
 
-A write returns when this node's replica has it, so that whoever wrote finds it here. One that takes something from a
-key also waits for the other nodes, up to a stated time, and gives its receipt (authority/receipts.py).
+A server's write returns when this node's replica has it, so that whoever wrote finds it here. One that takes something
+from a key also waits for the other nodes, up to a stated time, and gives its receipt (authority/receipts.py).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from keyscope.store.replica import file
 from keyscope.store.replica.confirming import Confirmer, Question
 from keyscope.store.replica.lease import Lease
 from keyscope.store.replica.noting import Noting
+from keyscope.store.trouble import unusable
 from keyscope.store.walindex import identity
 
 T = TypeVar("T")
@@ -33,22 +34,64 @@ _HERE_S = 2.0
 """How long a write that only gives waits for this node's own replica. The change lasts, whether it has come or not."""
 
 
-class NodeStore:
-    """``receipt_wait_ms``: how long a write that takes waits for the other nodes."""
+class ReplicaStore:
+    """For a gate beside a server, which keeps the replica and the lease: it judges as that server's workers do.
+
+    What such a gate writes takes nothing from a key, so nobody waits for it.
+    """
+
+    def __init__(self, record: PostgresStore, replica: Path, lease: Lease) -> None:
+        self._record = record
+        self._replica = replica
+        self.lease = lease
+        self._identity = identity(replica)
+
+    @classmethod
+    def open(cls, url: str, replica: Path) -> ReplicaStore:
+        """Raises ConfigurationError, also if no server of this host has made the replica."""
+        replica = replica.resolve()
+        if not replica.exists():
+            raise unusable(
+                f"There is no replica at {replica}. Start `keyscope serve --replica {replica}` on this machine first,"
+                " with the same database, or mend the path."
+            )
+        return cls(PostgresStore.open(url, replica), replica, Lease.open(replica))
+
+    def read(self, work: Callable[[Reader], T]) -> T:
+        return self._record.read(work)
+
+    def write(self, work: Callable[[Writer], T]) -> T:
+        return self._record.write(work)
+
+    def open_index(self) -> Index:
+        return file.open_index(self._replica, self.lease)
+
+    def open_things(self) -> PostgresThings:
+        return self._record.open_things()
+
+    def tidy(self) -> None:
+        self._record.tidy()
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the replica is not the file that was opened. To judge, no record is needed."""
+        if identity(self._replica) != self._identity:
+            raise StoreUnavailable(f"the replica {self._replica} was removed or replaced while in use")
+
+    def close(self) -> None:
+        self._record.close()
+        self.lease.close()
+
+
+class NodeStore(ReplicaStore):
+    """For a server's workers. ``receipt_wait_ms``: how long a write that takes waits for the other nodes."""
 
     def __init__(
         self, record: PostgresStore, replica: Path, lease: Lease, confirmer: Confirmer, receipt_wait_ms: int
     ) -> None:
-        self._record = record
-        self._replica = replica
+        super().__init__(record, replica, lease)
+        self._asking = Lock()
         self._confirmer = confirmer
         self._receipt_wait_ms = receipt_wait_ms
-        self.lease = lease
-        self._asking = Lock()
-        self._identity = identity(replica)
-
-    def read(self, work: Callable[[Reader], T]) -> T:
-        return self._record.read(work)
 
     def write(self, work: Callable[[Writer], T]) -> T:
         """Raises StoreUnavailable also if the change was committed and nobody can say which nodes have it."""
@@ -75,24 +118,6 @@ class NodeStore:
             raise UnknownReceipt(f"change {asked.number} of {asked.epoch}")
         wait_ms = min(asked.wait_ms, self._receipt_wait_ms)
         return self._receipt(Question(asked.number, wait_ms, epoch, asked.known))
-
-    def open_index(self) -> Index:
-        return file.open_index(self._replica, self.lease)
-
-    def open_things(self) -> PostgresThings:
-        return self._record.open_things()
-
-    def tidy(self) -> None:
-        self._record.tidy()
-
-    def check(self) -> None:
-        """Raise StoreUnavailable if the replica is not the file that was opened. To judge, no record is needed."""
-        if identity(self._replica) != self._identity:
-            raise StoreUnavailable(f"the replica {self._replica} was removed or replaced while in use")
-
-    def close(self) -> None:
-        self._record.close()
-        self.lease.close()
 
     def _wait_everywhere(self, number: int, epoch: str) -> None:
         receipts, wait_ms = wanted(), self._receipt_wait_ms
