@@ -35,7 +35,7 @@ from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
 from keyscope.console.site import Console
 from keyscope.errors import Draining, NotFound, UnknownReceipt
-from keyscope.gate.faults import refused, unavailable
+from keyscope.gate.faults import refused, say, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.holding import Holding, HoldRunner
 from keyscope.gate.proxy import Proxy
@@ -248,7 +248,7 @@ class Application:
         try:
             return timed(self._judging[dialect.path], self._forward_auth.answer, dialect, scope)
         except Exception as error:
-            log.error("cannot decide", exc_info=error)
+            say(error)
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
             return answer(unavailable(error), status=dialect.status)
 

