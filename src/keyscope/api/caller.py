@@ -117,6 +117,7 @@ class Desk(Struct, frozen=True):
             "resource_types": self.wire_types,
             "policy": self.policy,
             "knows_callers": self.knows_callers,
+            "counts": self.verifier.counting is not None,
         }
 
 
