@@ -1,4 +1,4 @@
-"""A host that is gone without a word: what was connected to it is left, on both sides; and what beats wrote has lasted."""
+"""A host that is gone without a word: what was connected to it is left, on both sides; and how durable beats are."""
 
 from __future__ import annotations
 

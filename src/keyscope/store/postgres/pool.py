@@ -1,8 +1,8 @@
 """Connections that are used again, and reading over them.
 
 One that the server has closed, because it was restarted or another took its place, is left and a new one made, without
-anybody noticing. One over which anything failed is never used again; and when one broke, those that wait beside it go too:
-where PostgreSQL's host is gone without a word, or another one has its address, each would fail in its turn.
+anybody noticing. One over which anything failed is never used again. When one broke, those that wait beside it are left
+too: where PostgreSQL's host is gone without a word, or another one has its address, each would fail in its turn.
 """
 
 from __future__ import annotations
