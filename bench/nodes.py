@@ -11,7 +11,7 @@ import asyncio
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,12 +19,14 @@ from statistics import median
 
 import psutil  # type: ignore[import-untyped]
 import psycopg
+from tests.haproxy.inside import Inside
 from tests.live import Live
 from tests.nodes.cluster import Cluster, running
-from tests.nodes.faults import FAULTS, befall
+from tests.nodes.faults import ALSO_WITH_ENGINE, FAULTS, OF_ENGINE, Fault, befall
 from tests.nodes.operations import Operations
-from tests.nodes.team import Team, team
+from tests.nodes.team import HAPROXY, Team, team, wait
 from tests.nodes.traffic import minted, traffic
+from tests.recorder import Recorder
 
 from bench import keys
 from bench.load import KEYS_IN_TURN, require_wrk, wrk
@@ -64,13 +66,14 @@ END $$
 def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as name, running(fsync="on") as cluster:
         with team(Path(name) / "nodes", cluster) as three:
-            found = [*_receipts(three, 200 if quick else 5000), *_faults(three)]
+            found = [*_receipts(three, 200 if quick else 5000), *_faults(three, FAULTS)]
+        found += _engines(Path(name), 100 if quick else 1000)
         found += _verifying(Path(name), *((2, 1) if quick else (7, 3)))
         return [*found, *_followed(Path(name), cluster, 100_000 if quick else 1_000_000, 500 if quick else 3000)]
 
 
 def _receipts(three: Team, count: int) -> list[Row]:
-    quiet_ms = [_receipt_ms(three, key.id) for key in minted(three[0], 100 if count < 1000 else 1000)]
+    quiet_ms = _receipts_ms(three, 100 if count < 1000 else 1000)
     with traffic(three, minted(three[0], 200)) as asking:
         operations = Operations(three, asking, Random(1))
         operations.run(count)
@@ -86,10 +89,32 @@ def _receipts(three: Team, count: int) -> list[Row]:
     ]
 
 
+def _receipts_ms(three: Team, count: int) -> list[float]:
+    """One after the other, while nothing else is asked."""
+    return [_receipt_ms(three, key.id) for key in minted(three[0], count)]
+
+
 def _receipt_ms(three: Team, key_id: str) -> float:
     began = time.perf_counter()
     three.revoke(key_id)
     return (time.perf_counter() - began) * 1000
+
+
+def _engines(folder: Path, count: int) -> list[Row]:
+    """Three nodes where HAProxy judges: each acknowledges once its HAProxy has been told."""
+    with (
+        running(fsync="on") as cluster,
+        Recorder() as upstream,
+        team(folder / "engines", cluster, options=HAPROXY, upstream=upstream.url) as three,
+    ):
+        for member in three.members:
+            wait(Inside(member).is_judging, "HAProxy judges")
+        took_ms = _receipts_ms(three, count)
+        return [
+            Row("receipt of three nodes where HAProxy judges, p50", median(took_ms), "ms", known()),
+            Row("receipt of three nodes where HAProxy judges, p99", percentile(took_ms, 0.99), "ms", at_most(50)),
+            *_faults(three, [*OF_ENGINE, *ALSO_WITH_ENGINE], "where HAProxy judges, "),
+        ]
 
 
 def _verifying(folder: Path, rounds: int, seconds: int) -> list[Row]:
@@ -117,14 +142,14 @@ def _per_s(server: Live, keys_in: Path, seconds: int) -> float:
     return wrk(server.url, "/keyscope/authorize/nginx", keys_in, headers=headers, seconds=seconds).per_s
 
 
-def _faults(three: Team) -> Iterator[Row]:
-    for fault in FAULTS:
-        outcome = befall(three, fault, lasts_s=_LEASE_MS / 1000 + 0.5)
-        yield Row(f"{fault.name}: accepted after a receipt", float(outcome.wrongly), "calls", at_most(0))
-        yield Row(f"{fault.name}: a revocation elsewhere has its receipt after", outcome.receipt_s, "s", known())
+def _faults(three: Team, faults: Iterable[Fault], where: str = "") -> Iterator[Row]:
+    for fault in faults:
+        outcome, name = befall(three, fault, lasts_s=_LEASE_MS / 1000 + 0.5), where + fault.name
+        yield Row(f"{name}: accepted after a receipt", float(outcome.wrongly), "calls", at_most(0))
+        yield Row(f"{name}: a revocation elsewhere has its receipt after", outcome.receipt_s, "s", known())
         if outcome.closed_s is not None:
-            yield Row(f"{fault.name}: the last call accepted by the node", outcome.closed_s, "s", at_most(1.1))
-        yield Row(f"{fault.name}: ready again", outcome.recovered_s, "s", known())
+            yield Row(f"{name}: the last call accepted by the node", outcome.closed_s, "s", at_most(1.1))
+        yield Row(f"{name}: ready again", outcome.recovered_s, "s", known())
 
 
 def _followed(folder: Path, cluster: Cluster, count: int, changes: int) -> list[Row]:
