@@ -8,10 +8,11 @@ process that follows as a node does: from the return of the commit until the rep
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -20,16 +21,17 @@ from statistics import median
 import psutil  # type: ignore[import-untyped]
 import psycopg
 from tests.haproxy.inside import Inside
-from tests.live import Live
+from tests.live import Live, wire_scopes
 from tests.nodes.cluster import Cluster, running
-from tests.nodes.faults import ALSO_WITH_ENGINE, FAULTS, OF_ENGINE, Fault, befall
+from tests.nodes.faults import ALSO_WITH_ENGINE, FAULTS, OF_ENGINE, Outcome, befall
 from tests.nodes.operations import Operations
+from tests.nodes.record_faults import HOUR_S, clock_is_set, is_taken_over, starts_anew, with_clock, with_standby
 from tests.nodes.team import HAPROXY, Team, team, wait
 from tests.nodes.traffic import minted, traffic
 from tests.recorder import Recorder
 
 from bench import keys
-from bench.load import KEYS_IN_TURN, require_wrk, wrk
+from bench.load import KEYS_IN_TURN, post, require_wrk, wrk
 from bench.measure import interleaved, percentile, ratios
 from bench.processes import SERVER_CORE
 from bench.report import Row, at_least, at_most, known
@@ -42,7 +44,8 @@ from keyscope.store.replica.lease import Lease
 from keyscope.store.replica.record import Node, snapshot
 
 NAME = "nodes"
-_LEASE_MS = 1000
+_LASTS_S = 1.5
+"""A fault, which is longer than the leases of the nodes."""
 _TOUCH = """
 WITH given AS (UPDATE keyscope.numbers SET change = change + 1 RETURNING change),
 changed AS (INSERT INTO keyscope.changes SELECT change, ARRAY[%s] FROM given RETURNING number)
@@ -66,7 +69,9 @@ END $$
 def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as name, running(fsync="on") as cluster:
         with team(Path(name) / "nodes", cluster) as three:
-            found = [*_receipts(three, 200 if quick else 5000), *_faults(three, FAULTS)]
+            found = [*_receipts(three, 200 if quick else 5000), *_faults(three)]
+            found += _mints(three, Path(name), 3 if quick else 10)
+        found += _faults_of_the_record(Path(name))
         found += _engines(Path(name), 100 if quick else 1000)
         found += _verifying(Path(name), *((2, 1) if quick else (7, 3)))
         return [*found, *_followed(Path(name), cluster, 100_000 if quick else 1_000_000, 500 if quick else 3000)]
@@ -100,7 +105,7 @@ def _receipt_ms(three: Team, key_id: str) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def _engines(folder: Path, count: int) -> list[Row]:
+def _engines(folder: Path, count: int) -> Iterator[Row]:
     """Three nodes where HAProxy judges: each acknowledges once its HAProxy has been told."""
     with (
         running(fsync="on") as cluster,
@@ -110,11 +115,10 @@ def _engines(folder: Path, count: int) -> list[Row]:
         for member in three.members:
             wait(Inside(member).is_judging, "HAProxy judges")
         took_ms = _receipts_ms(three, count)
-        return [
-            Row("receipt of three nodes where HAProxy judges, p50", median(took_ms), "ms", known()),
-            Row("receipt of three nodes where HAProxy judges, p99", percentile(took_ms, 0.99), "ms", at_most(50)),
-            *_faults(three, [*OF_ENGINE, *ALSO_WITH_ENGINE], "where HAProxy judges, "),
-        ]
+        yield Row("receipt of three nodes where HAProxy judges, p50", median(took_ms), "ms", known())
+        yield Row("receipt of three nodes where HAProxy judges, p99", percentile(took_ms, 0.99), "ms", at_most(50))
+        for fault in (*OF_ENGINE, *ALSO_WITH_ENGINE):
+            yield from _what_came(f"where HAProxy judges, {fault.name}", befall(three, fault, lasts_s=_LASTS_S))
 
 
 def _verifying(folder: Path, rounds: int, seconds: int) -> list[Row]:
@@ -142,14 +146,36 @@ def _per_s(server: Live, keys_in: Path, seconds: int) -> float:
     return wrk(server.url, "/keyscope/authorize/nginx", keys_in, headers=headers, seconds=seconds).per_s
 
 
-def _faults(three: Team, faults: Iterable[Fault], where: str = "") -> Iterator[Row]:
-    for fault in faults:
-        outcome, name = befall(three, fault, lasts_s=_LEASE_MS / 1000 + 0.5), where + fault.name
-        yield Row(f"{name}: accepted after a receipt", float(outcome.wrongly), "calls", at_most(0))
-        yield Row(f"{name}: a revocation elsewhere has its receipt after", outcome.receipt_s, "s", known())
-        if outcome.closed_s is not None:
-            yield Row(f"{name}: the last call accepted by the node", outcome.closed_s, "s", at_most(1.1))
-        yield Row(f"{name}: ready again", outcome.recovered_s, "s", known())
+def _faults(three: Team) -> Iterator[Row]:
+    for fault in FAULTS:
+        yield from _what_came(fault.name, befall(three, fault, lasts_s=_LASTS_S))
+    yield from _what_came("PostgreSQL starts anew", starts_anew(three, _LASTS_S))
+
+
+def _faults_of_the_record(folder: Path) -> Iterator[Row]:
+    with with_standby(fsync="on") as (primary, standby), team(folder / "taken over", primary) as three:
+        yield from _what_came("a standby takes over", is_taken_over(three, standby))
+    with running(fsync="on") as cluster, with_clock(folder, cluster) as (two, clock):
+        yield from _what_came("the wall clock is set by an hour", clock_is_set(two, clock, HOUR_S, _LASTS_S))
+
+
+def _what_came(fault: str, outcome: Outcome) -> Iterator[Row]:
+    yield Row(f"{fault}: accepted after a receipt", float(outcome.wrongly), "calls", at_most(0))
+    yield Row(f"{fault}: a revocation elsewhere has its receipt after", outcome.receipt_s, "s", known())
+    if outcome.closed_s is not None:
+        yield Row(f"{fault}: the last call accepted by the node", outcome.closed_s, "s", at_most(1.1))
+    yield Row(f"{fault}: ready again", outcome.recovered_s, "s", known())
+
+
+def _mints(three: Team, folder: Path, seconds: int) -> Iterator[Row]:
+    """While the two others follow."""
+    require_wrk()
+    bodies = folder / "mint"
+    bodies.write_text(json.dumps({"name": "minted", "scopes": wire_scopes(["devboxes:read"])}) + "\n")
+    key = f"authorization: Bearer {three[0].first}"
+    load = partial(post, three[0].url, "/v1/restricted_keys", bodies, content_type="application/json", headers=(key,))
+    load(seconds=1)
+    yield Row("durable mints over HTTP at one of three nodes, 32 callers", load(seconds=seconds).per_s, "/s", known())
 
 
 def _followed(folder: Path, cluster: Cluster, count: int, changes: int) -> list[Row]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -40,6 +40,16 @@ def wire_scopes(scopes: Iterable[str]) -> list[dict[str, str]]:
     return [{"resource_type": scope.wire_type, "access_level": scope.level.wire} for scope in parsed]
 
 
+class Place(NamedTuple):
+    """Where programs of the tests run: their address, and the words that take a command there."""
+
+    address: str = "127.0.0.1"
+    enter: tuple[str, ...] = ()
+
+
+HERE = Place()
+
+
 class Live:
     """``keyscope serve`` as a user runs it. A context manager; ``first`` is the first standard key."""
 
@@ -54,10 +64,12 @@ class Live:
         options: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
         program: Iterable[str] = ("-m", "keyscope"),
+        place: Place = HERE,
     ) -> None:
         self.directory = directory
+        self.place = place
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{place.address}:{self.port}"
         self.first = new_first_key()
         self.log_file = directory / "server.log"
         self.database = directory / "keyscope.db"
@@ -89,7 +101,8 @@ class Live:
     def command(self) -> list[str]:
         database = ["--database", f"sqlite:///{self.database}"]
         upstream = ["--upstream", self._upstream] if self._upstream else []
-        return [sys.executable, *self._program, "serve", "--port", str(self.port), *database, *upstream, *self._options]
+        program = [*self.place.enter, sys.executable, *self._program]
+        return [*program, "serve", "--port", str(self.port), *database, *upstream, *self._options]
 
     def start(self) -> Live:
         """Start, and wait for the ready line. Also after an end, on the same files."""

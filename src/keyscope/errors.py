@@ -32,6 +32,7 @@
     │   ├── ExpectationFailed       an Expect other than 100-continue
     │   └── TimedOut                the request did not arrive in time
     ├── NotFound
+    │   ├── UnknownReceipt          of no change of this database
     │   └── UnknownSession          no MCP session of this key
     ├── MethodNotAllowed
     ├── NotImplementedMethod
@@ -300,6 +301,16 @@ class NotFound(KeyscopeError):
 
     code = "not_found"
     message = "There is no such thing in this account."
+
+
+class UnknownReceipt(NotFound):
+    """A receipt of another database, of another life of this one, or of none. Only servers that are nodes give any."""
+
+    code = "unknown_receipt"
+    message = (
+        "There is no such receipt here; another server may have taken over since, or the database was restored. "
+        "Send the change again: it does nothing twice."
+    )
 
 
 class UnknownSession(NotFound):

@@ -5,9 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 
-from keyscope.application import signing_keys
+from keyscope.application import HELD, signing_keys
+from keyscope.authority.opening import waits_for_another
+from keyscope.authority.ports import Entropy, Store
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.settings import Settings
+from keyscope.store.open import without_password
+from keyscope.store.trouble import unusable
+from keyscope.webhooks.signing import SECRET_BYTES, key_beside, sealer_beside
 
 
 def check_addresses(settings: Settings) -> None:
@@ -46,6 +51,19 @@ def check_files(settings: Settings) -> None:
         from keyscope.nodes import check_replica  # PostgreSQL's client: it takes a while, and not all need it
 
         check_replica(settings)
+
+
+def check_held(settings: Settings, store: Store, entropy: Entropy) -> None:
+    """Raise ConfigurationError if held calls wait that this server can never open."""
+    if settings.beside is None:
+        return
+    mark = sealer_beside(settings.beside, entropy.random_bytes(SECRET_BYTES)).box(HELD).mark
+    if store.read(lambda reader: any(waits_for_another(reader, one.id, mark) for one in reader.accounts())):
+        raise unusable(
+            f"In {without_password(settings.database)} held calls wait that are encrypted with another key than that in"
+            f" {key_beside(settings.beside)}. Copy the file from a server that can send them; it is the same on all. If"
+            " none has it any more, end those calls: keyscope db end-held."
+        )
 
 
 def check_extras(settings: Settings) -> None:

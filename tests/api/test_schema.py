@@ -44,6 +44,7 @@ OPERATIONS = [
     "POST /keyscope/leaks",
     "POST /keyscope/leaks/github",
     "POST /keyscope/me/renew",
+    "GET /keyscope/receipts/{epoch}/{number}",
     "GET /keyscope/holds",
     "GET /keyscope/holds/{hold_id}",
     "POST /keyscope/holds/{hold_id}/approve",

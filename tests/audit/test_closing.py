@@ -5,15 +5,20 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Event
+from typing import TypeVar
 
 import pytest
 
 from keyscope.authority.ledger import Ledger
+from keyscope.authority.ports import Reader
 from keyscope.authority.recording import CLOSE_AFTER_MS, Recording
 from keyscope.authority.trail import Attempt, Batch, UseQuery
 from keyscope.errors import AuditUnavailable, StoreUnavailable
+from keyscope.store.memory import MemoryStore
 from keyscope.store.trail import SqliteTrail
 from keyscope.store.trail_open import memory_trail, trail_beside
 from tests.audit.made import MINUTE, numbers, uses
@@ -22,6 +27,7 @@ from tests.laws.seams import HandClock
 from tests.live import Live
 from tests.recorder import Recorder
 
+T = TypeVar("T")
 WAIT_S = 30.0
 
 
@@ -107,3 +113,26 @@ def test_a_live_gate_closes_and_opens_with_its_trail(upstream: Recorder, new_dir
         live.stop()
         assert Seen(live).calls(key["id"]) == answers.count(200)
         assert live.log.count("the audit trail cannot be written") == 1
+
+
+def test_a_database_that_does_not_answer_keeps_nobody_from_writing_down_what_was_judged(trail: Stuck) -> None:
+    clock, ledger = HandClock(MINUTE), Ledger()
+    answers, copied = Event(), Event()
+
+    class Mute(MemoryStore):
+        def read(self, work: Callable[[Reader], T]) -> T:
+            copied.set()
+            answers.wait(WAIT_S)
+            return super().read(work)
+
+    recording = Recording(trail, ledger, clock, Mute())
+    with ThreadPoolExecutor() as threads:
+        copying = threads.submit(recording.copy)
+        assert copied.wait(WAIT_S)
+        ledger.add_calls(uses(2))
+        recording.write(recording.take())
+        clock.at_ms += CLOSE_AFTER_MS + 1
+        recording.check()
+        answers.set()
+        copying.result(WAIT_S)
+    assert [count.calls for count in trail.uses(UseQuery(account_id="acc_1"))] == [2]

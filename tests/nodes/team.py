@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from tests.live import Live
+from tests.live import HERE, Live, Place
 from tests.nodes.cluster import Cluster
 from tests.nodes.relay import Relay
 
@@ -27,34 +27,36 @@ HAPROXY = ["--engine", "haproxy", "--engine-threads", "1"]
 
 
 class Member(Live):
-    """One node, of several processes; and several start together."""
+    """One node, of several processes; and several start together. ``database`` is the URL of the record."""
 
     start_s = 60.0
+    relay: Relay
+    """What lies between it and PostgreSQL, in a ``team``."""
 
     def __init__(
         self,
         directory: Path,
         name: str,
-        relay: Relay,
+        database: str,
         first: str,
         *,
         staleness_s: float,
         options: list[str],
-        environment: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
         upstream: str | None = None,
+        place: Place = HERE,
     ) -> None:
         directory.mkdir(parents=True)
-        self.record = f"postgresql://postgres@127.0.0.1:{relay.port}/postgres?sslmode=disable&gssencmode=disable"
+        self.record = f"{database}?sslmode=disable&gssencmode=disable"
         self.replica = directory / "replica.db"
-        node = [*self.place, "--node-name", name, "--max-staleness", str(staleness_s)]
-        super().__init__(directory, upstream=upstream, options=[*node, *options], environment=environment)
+        node = [*self.files, "--node-name", name, "--max-staleness", str(staleness_s)]
+        super().__init__(directory, upstream=upstream, options=[*node, *options], environment=environment, place=place)
         self.name = name
-        self.relay = relay
         self.first = first or self.first
         self._has_engine = options[: len(HAPROXY)] == HAPROXY
 
     @property
-    def place(self) -> list[str]:
+    def files(self) -> list[str]:
         """The options that name its record and its replica."""
         return ["--database", self.record, "--replica", str(self.replica)]
 
@@ -159,17 +161,26 @@ def team(
             member = Member(
                 directory / name,
                 name,
-                relay,
+                cluster.url(relay.port),
                 members[0].first if members else "",
                 staleness_s=staleness_s,
                 options=options or [],
-                environment=environment or {},
+                environment=environment,
                 upstream=upstream,
             )
+            member.relay = relay
             members.append(member)
+        yield stack.enter_context(started(cluster, members))
+
+
+@contextlib.contextmanager
+def started(cluster: Cluster, members: list[Member]) -> Iterator[Team]:
+    """All of them started, and ready; ended afterwards. The first makes the tables and the first key."""
+    with contextlib.ExitStack() as stack:
+        for member in members:
             stack.callback(member.close)
         members[0].start()
-        with ThreadPoolExecutor(count) as starting:
+        with ThreadPoolExecutor(len(members)) as starting:
             list(starting.map(Member.start, members[1:]))
         for member in members:
             member.wait_ready()

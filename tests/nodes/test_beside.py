@@ -145,7 +145,7 @@ def test_the_mcp_gate_judges_so_too(single: Team, tmp_path: Path) -> None:
     node = single[0]
     with (
         Recorder(lambda _: said) as upstream,
-        Gate(tmp_path, node.place, f"{upstream.url}/mcp") as gate,
+        Gate(tmp_path, node.files, f"{upstream.url}/mcp") as gate,
     ):
         for _ in range(TIMES):
             key = node.mint("forecasts:read")

@@ -154,7 +154,7 @@ def test_a_haproxy_of_ones_own_beside_a_node_is_fed_from_its_replica_and_closes_
     with (
         running() as cluster,
         team(tmp_path / "nodes", cluster, count=1, staleness_s=5, upstream=upstream.url) as nodes,
-        running_team(nodes[0], upstream, tmp_path, on=nodes[0].place) as own,
+        running_team(nodes[0], upstream, tmp_path, on=nodes[0].files) as own,
     ):
         for _ in range(TIMES):
             key = minted(nodes[0], 1)[0]

@@ -48,6 +48,7 @@ class Traffic:
         self._team = team
         self._asked: list[list[Asked]] = [[] for _ in team.members]
         self._ends = threading.Event()
+        self._noting = threading.Lock()
         self._threads = [
             threading.Thread(target=self._ask, args=(member, asked), daemon=True)
             for member, asked in zip(team.members, self._asked, strict=True)
@@ -59,15 +60,22 @@ class Traffic:
 
     def took(self, key: Key, method: str | None = None, *, since_s: float | None = None) -> None:
         """The receipt for it has just come."""
-        self.taken.append(Taken(key, method, since_s or time.perf_counter(), float("inf")))
+        with self._noting:
+            self.taken.append(Taken(key, method, since_s or time.perf_counter(), float("inf")))
 
     def gives_back(self, key: Key) -> None:
         """It is about to be given back."""
         now_s = time.perf_counter()
-        self.taken = [
-            taken._replace(until_s=now_s) if taken.key == key and taken.until_s > now_s else taken
-            for taken in self.taken
-        ]
+        with self._noting:
+            self.taken = [
+                taken._replace(until_s=now_s) if taken.key == key and taken.until_s > now_s else taken
+                for taken in self.taken
+            ]
+
+    def instead(self, key: Key, fresh: Key) -> None:
+        """Ask for another key in its place."""
+        with self._noting:
+            self.keys = [*(other for other in self.keys if other != key), fresh]
 
     def wrongly_accepted(self) -> list[tuple[Asked, Taken]]:
         """Everything that was let through although the receipt had come before the question was sent."""
@@ -83,7 +91,8 @@ class Traffic:
         ]
 
     def _ask(self, member: Member, asked: list[Asked]) -> None:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", member.port, timeout=_TIMEOUT_S)) as connection:
+        node = http.client.HTTPConnection(member.place.address, member.port, timeout=_TIMEOUT_S)
+        with contextlib.closing(node) as connection:
             while not self._ends.is_set():
                 for key in list(self.keys):
                     for method in (READ, WRITE):

@@ -1,6 +1,7 @@
 """The objects of ``deploy/kubernetes`` as strict types: an unknown field, or one of another type, is refused.
 
-Only what these files use is here, with the names and types of the API reference (https://kubernetes.io/docs/reference/).
+Only what these files use is here, with the names and types of the API reference (https://kubernetes.io/docs/reference/);
+``test_deploy`` also holds them against the whole schemas that Kubernetes publishes.
 """
 
 from __future__ import annotations

@@ -10,10 +10,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
+import kubernetes_validate  # type: ignore[import-untyped]
 import msgspec
 import pytest
+import yaml
 from scripts.programs import program
 
 from tests.live import Live
@@ -30,6 +34,10 @@ COMPOSE = sorted((DEPLOY / "compose").glob("*.yaml"))
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 HIGHEST_EXPOSURE = 20
 """Of systemd's own scale of 0 to 100, where a unit without any hardening has 96."""
+VERSIONS = ("1.30", kubernetes_validate.latest_version())
+"""Of Kubernetes, the oldest and the newest whose published schemas the manifests are held against."""
+COMPOSE_SCHEMA = json.loads(files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text())
+"""The Compose Specification's own."""
 POD = "keyscope-0"
 """What a pod is called."""
 AFTERWARDS_S = 2
@@ -192,6 +200,23 @@ def test_a_compose_file_fits_together(file: Path) -> None:
             assert (file.parent / service.build.context / service.build.dockerfile).resolve() == CONTAINERFILE
 
 
+def check_published(manifests: str, version: str) -> None:
+    """Hold all objects against the schemas of this version of Kubernetes: no unknown field, none of another type."""
+    for document in yaml.safe_load_all(manifests):
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
+def test_manifests_are_what_the_published_schemas_of_kubernetes_ask_for(file: Path, version: str) -> None:
+    check_published(file.read_text(), version)
+
+
+@pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
+def test_compose_files_are_what_the_published_schema_asks_for(file: Path) -> None:
+    jsonschema.validate(yaml.safe_load(file.read_text()), COMPOSE_SCHEMA)
+
+
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
 def test_manifests_fit_together(file: Path) -> None:
     found, pods = kubernetes.read(file), workload(file).spec
@@ -246,6 +271,12 @@ def test_a_field_that_kubernetes_or_compose_does_not_know_is_found(tmp_path: Pat
     )
     with pytest.raises(msgspec.ValidationError):
         compose.read(tmp_path / "wrong.yaml")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load((tmp_path / "wrong.yaml").read_text()), COMPOSE_SCHEMA)
+    for version in VERSIONS:
+        for wrong in ("replicas: many", "replica: 1"):
+            with pytest.raises(kubernetes_validate.ValidationError):
+                check_published(text.replace("replicas: 1", wrong, 1), version)
 
 
 def test_the_files_name_the_upstream_that_the_tests_replace() -> None:

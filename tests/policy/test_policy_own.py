@@ -63,6 +63,7 @@ QUESTIONS = {
     "revokeMe": ("POST /keyscope/me/revoke", ""),
     "describeMe": ("GET /keyscope/me", ""),
     "renewMe": ("POST /keyscope/me/renew", ""),
+    "getReceipt": ("GET /keyscope/receipts/{epoch}/{number}", ""),
     "listHolds": ("GET /keyscope/holds", ""),
     "getHold": ("GET /keyscope/holds/{hold_id}", ""),
     "approveHold": ("POST /keyscope/holds/{hold_id}/approve", ""),

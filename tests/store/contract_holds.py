@@ -67,6 +67,7 @@ class HeldContract:
             ended_at_ms=9,
             status=200,
             answer=b"\xff",
+            key_mark="00ff",
         )
         keep(store, whole)
         assert store.read(lambda reader: reader.held_by_id("hold_1")) == whole

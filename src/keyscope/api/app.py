@@ -27,6 +27,7 @@ from keyscope.api.leaks import GITHUB, LeakRoutes
 from keyscope.api.life import LifeRoutes
 from keyscope.api.me import MeRoutes
 from keyscope.api.metrics import MetricRoutes
+from keyscope.api.receipts import ReceiptRoutes
 from keyscope.api.replies.service import Problem
 from keyscope.api.rules import RuleRoutes
 from keyscope.api.runs import RunRoutes
@@ -83,6 +84,7 @@ def _make_app(desk: Desk, more: Sequence[APIRouter]) -> FastAPI:
     app.include_router(BlastRoutes(desk, Kind.STANDARD, API_KEYS).router)
     app.include_router(TighteningRoutes(desk, RESTRICTED_KEYS).router)
     app.include_router(EndingRoutes(desk).router)
+    app.include_router(ReceiptRoutes(desk).router)
     app.include_router(RuleRoutes(desk).router)
     app.include_router(MetricRoutes(desk).router)
     app.include_router(WebhookRoutes(desk).router)

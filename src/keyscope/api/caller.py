@@ -14,7 +14,6 @@ from starlette.concurrency import run_in_threadpool
 
 from keyscope.api.feed import Feed
 from keyscope.api.meters import Meters
-from keyscope.api.replies.receipt import receipt_member
 from keyscope.api.requests import LATEST_MS, parse
 from keyscope.authority.account import AccountRules
 from keyscope.authority.derivation import Derivation
@@ -24,7 +23,7 @@ from keyscope.authority.lifecycle import Lifecycle
 from keyscope.authority.mint import Minting
 from keyscope.authority.panic import Panic
 from keyscope.authority.ports import Clock, Store
-from keyscope.authority.receipts import receipts
+from keyscope.authority.receipts import Answer as ReceiptAnswer
 from keyscope.authority.replay import Repeatable
 from keyscope.authority.rotate import Rotation
 from keyscope.authority.runs import Runs
@@ -100,6 +99,8 @@ class Desk(Struct, frozen=True):
     webhooks: Webhooks
     metrics_peers: tuple[Network, ...]
     """Who may read the metrics without a key."""
+    receipt: ReceiptAnswer
+    """How it stands with what was taken from a key."""
     stale_ms: Callable[[], int | None] = lambda: None
     """How long ago this node asked what it judges by; None if it is alone."""
 
@@ -116,6 +117,7 @@ class Desk(Struct, frozen=True):
             "resource_types": self.wire_types,
             "policy": self.policy,
             "knows_callers": self.knows_callers,
+            "counts": self.verifier.counting is not None,
         }
 
 
@@ -175,13 +177,6 @@ def repeatable(call: Call, caller: Caller, raw: bytes) -> Repeatable | None:
 async def in_thread(work: Callable[[], T]) -> T:
     """Run store work beside the event loop, so that a slow commit never holds up the gate."""
     return await run_in_threadpool(work)
-
-
-async def taking(work: Callable[[], T]) -> tuple[T, dict[str, object]]:
-    """As ``in_thread``, for work that takes something from keys: also what the reply says of who knows of it."""
-    with receipts() as given:
-        done = await in_thread(work)
-    return done, receipt_member(given.last)
 
 
 async def give_way(number: int) -> None:

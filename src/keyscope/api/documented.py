@@ -16,7 +16,7 @@ _MEANINGS = {
     400: "The request is not valid; `faults` names every place.",
     401: "No key, or one that is not valid.",
     403: "The key may not do this; `missing_scopes` says what it lacks.",
-    404: "There is no such key in this account.",
+    404: "There is no such thing in this account.",
     409: "The request id was used with another request.",
     413: "The body is too large.",
     415: "The body is not JSON.",
@@ -51,8 +51,20 @@ def parameter(name: str, about: str, schema: dict[str, Any], *, required: bool =
     return {"name": name, "in": "query", "required": required, "description": about, "schema": schema}
 
 
+def header(name: str, about: str) -> dict[str, Any]:
+    """One header field that may be sent."""
+    return {"name": name, "in": "header", "required": False, "description": about, "schema": _TEXT}
+
+
 _TEXT = {"type": "string"}
 _MS = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 253_402_300_799_999}
+
+_WAIT = "`wait=N`: the answer waits for other nodes N seconds at most (RFC 7240)"
+WAITING = {"parameters": [header("Prefer", f"{_WAIT}; as long as the settings say if left out.")]}
+RECEIPT_PARAMETERS = [
+    header("Prefer", f"{_WAIT}; not at all if left out."),
+    header("If-None-Match", "The `ETag` of a receipt that is known: the answer comes once there is another one."),
+]
 
 TREE_PARAMETERS = [
     parameter("limit", "How many, 1 to 5000.", {"type": "integer", "minimum": 1, "maximum": 5000, "default": 5000}),

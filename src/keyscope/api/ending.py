@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api.caller import Desk, admitted, json_reply, read, taking
-from keyscope.api.documented import BODY, responses
+from keyscope.api.caller import Desk, admitted, json_reply, read
+from keyscope.api.documented import BODY, WAITING, responses
 from keyscope.api.replies.ending import Ended, KeysEnded, ended_view
 from keyscope.api.requests import EndKeys, RevokeKey
+from keyscope.api.taking import taking, wait_of
 from keyscope.authority.ports import Selector
 
 
@@ -20,7 +21,7 @@ class EndingRoutes:
         self.router = APIRouter(prefix="/keyscope", tags=["keyscope"])
         add = self.router.add_api_route
         add("/panic", self.panic, methods=["POST"], operation_id="endKeys",
-            openapi_extra=BODY(EndKeys, required=True),
+            openapi_extra=BODY(EndKeys, required=True) | WAITING,
             responses=responses(KeysEnded, 400, 401, 403, 404, 413, 415))  # fmt: skip
         add("/me/revoke", self.revoke_me, methods=["POST"], operation_id="revokeMe", openapi_extra=BODY(RevokeKey),
             responses=responses(Ended, 400, 401, 413, 415))  # fmt: skip
@@ -32,7 +33,8 @@ class EndingRoutes:
         selector = asked.tree if asked.tree is not None else _selector(asked)
         end = self._desk.panic.end
         ended, receipt = await taking(
-            lambda: end(caller.lineage, selector, asked.reason, caller.origin, dry_run=asked.dry_run)
+            lambda: end(caller.lineage, selector, asked.reason, caller.origin, dry_run=asked.dry_run),
+            wait_of(request, caller),
         )
         return json_reply({**ended_view(ended, asked.dry_run), **receipt})
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from keyscope.api.caller import Answered, Desk, call_of, in_thread, note_forbidden
+from keyscope.api.caller import Answered, Desk, call_of, note_forbidden
 from keyscope.api.plain import (
     Plain,
     asking,
@@ -27,6 +27,8 @@ from keyscope.api.plain import (
     rewritten,
 )
 from keyscope.api.replies.shape import BoundView, bound_views
+from keyscope.api.taking import everywhere
+from keyscope.authority.receipts import confirm
 from keyscope.authority.trail import Attempt
 from keyscope.errors import BadRequest, Fault, Forbidden, InsufficientScope, InvalidToken, KeyscopeError
 from keyscope.gate.admit import attempt_of
@@ -130,7 +132,8 @@ class TokenRoutes:
             is_own = token == find_bearer(call.headers)
             if not is_own:
                 self._check_manager(caller, call)
-            target = self._living(token, caller.key.account_id)
+            account_id = caller.key.account_id
+            target = self._living(token, account_id) or await self._living_by_now(token, account_id)
             if target is not None:
                 origin = Origin(caller.chain, call.peer, request_id(call.headers))
                 await self._end_or_note(target, caller, is_own, origin, call)
@@ -220,6 +223,14 @@ class TokenRoutes:
         ended = key.revoked_at_ms is not None or now_ms >= min(key.ends_at_ms, lineage.expires_at_ms)
         return None if ended or key.account_id != account_id else lineage
 
+    async def _living_by_now(self, token: bytes, account_id: str) -> Lineage | None:
+        """The same once every node has all that was written before, as after a revocation that failed half-way.
+
+        Only then is it true that a dead key is accepted nowhere, and that an unknown one is none of another node's.
+        """
+        await everywhere(lambda: confirm(self._desk.store))
+        return self._living(token, account_id)
+
     async def _end_or_note(self, target: Lineage, caller: Lineage, is_own: bool, origin: Origin, call: Call) -> None:
         try:
             await self._end(target, caller, is_own, origin)
@@ -231,12 +242,12 @@ class TokenRoutes:
         """Once this returns, the key is dead, durably. Raises OutsideTree, DerivedKey and StoreUnavailable."""
         desk, key = self._desk, target.key
         if target.derived and is_own:
-            await in_thread(lambda: desk.derivation.revoke_self(caller, REASON, origin))
+            await everywhere(lambda: desk.derivation.revoke_self(caller, REASON, origin))
         elif target.derived:
             link_id = target.derived[-1]
-            await in_thread(lambda: desk.derivation.revoke(caller, key.kind, key.id, link_id, REASON, origin))
+            await everywhere(lambda: desk.derivation.revoke(caller, key.kind, key.id, link_id, REASON, origin))
         else:
-            await in_thread(lambda: desk.lifecycle.revoke(caller, key.kind, key.id, REASON, origin))
+            await everywhere(lambda: desk.lifecycle.revoke(caller, key.kind, key.id, REASON, origin))
 
 
 def _refused(error: KeyscopeError | Answered) -> Answer:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Request
 from fastapi.responses import Response
 from msgspec import UNSET
 
 from keyscope.api import requests
 from keyscope.api.bound import run_asked
-from keyscope.api.caller import Caller, admitted, call_of, in_thread, json_reply, number, one, read, repeatable, taking
-from keyscope.api.documented import BODY, LIST_PARAMETERS, responses
+from keyscope.api.caller import Caller, admitted, call_of, in_thread, json_reply, number, one, read, repeatable
+from keyscope.api.documented import BODY, LIST_PARAMETERS, WAITING, responses
 from keyscope.api.kinds import VIEWS, KindRoutes, Models
 from keyscope.api.replies.keys import (
     ApiKeyCreated,
@@ -20,6 +22,7 @@ from keyscope.api.replies.keys import (
     render_created,
 )
 from keyscope.api.replies.shape import spent_view
+from keyscope.api.taking import taking, wait_of
 from keyscope.authority.lifecycle import Change
 from keyscope.authority.mint import Wanted
 from keyscope.authority.ports import KeyQuery
@@ -45,7 +48,7 @@ class KeyRoutes(KindRoutes):
 
     def _add_routes(self, word: str) -> None:
         kind, add = self._kind, self.router.add_api_route
-        create, update = BODY(_CREATES[kind]), BODY(_UPDATES[kind])
+        create, update = BODY(_CREATES[kind]), BODY(_UPDATES[kind]) | WAITING
         lists = {"parameters": LIST_PARAMETERS}
         add("", self.create, methods=["POST"], operation_id=f"create{word}", openapi_extra=create,
             responses=responses(_CREATED[kind], 400, 401, 403, 409, 413, 415))  # fmt: skip
@@ -114,8 +117,8 @@ class KeyRoutes(KindRoutes):
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, _UPDATES[self._kind])
         change = _change(asked)
-        update = self._desk.lifecycle.update
-        detail, receipt = await taking(lambda: update(caller.lineage, self._kind, key_id, change, caller.origin))
+        work = partial(self._desk.lifecycle.update, caller.lineage, self._kind, key_id, change, caller.origin)
+        detail, receipt = await taking(work, wait_of(request, caller, key_id))
         return json_reply({**key_view(detail, self._desk.clock.now_ms()), **receipt})
 
     def _query(self, request: Request, caller: Caller) -> KeyQuery:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api.caller import Desk, admitted, call_of, give_way, in_thread, json_reply, read
-from keyscope.api.documented import BODY, refusals, responses
+from keyscope.api.caller import Desk, admitted, call_of, give_way, json_reply, read
+from keyscope.api.documented import BODY, WAITING, refusals, responses
 from keyscope.api.replies.leaks import FeedbackList, LeaksTaken, leak_view
 from keyscope.api.requests import ReportLeaks
+from keyscope.api.taking import taking, wait_of
 from keyscope.authority.leaks import Ended, Policy, Reported
 from keyscope.errors import InvalidToken, NotFound, TooManyReports
 from keyscope.leaks.github import IDENTIFIER, SIGNATURE, Match, check_signature, feedback, read_matches, read_signature
@@ -44,7 +45,7 @@ class LeakRoutes:
         self.router = APIRouter(tags=["keyscope"])
         add = self.router.add_api_route
         add("/keyscope/leaks", self.report, methods=["POST"], operation_id="reportLeaks",
-            openapi_extra=BODY(ReportLeaks, required=True),
+            openapi_extra=BODY(ReportLeaks, required=True) | WAITING,
             responses=responses(LeaksTaken, 400, 401, 403, 413, 415))  # fmt: skip
         add(GITHUB, self.github, methods=["POST"], operation_id="reportLeaksFromGitHub",
             openapi_extra={"parameters": [_header(IDENTIFIER), _header(SIGNATURE)], **_MATCHES},
@@ -58,8 +59,8 @@ class LeakRoutes:
         found = [self._find(leak.key) for leak in asked.leaks]
         own = [lineage if lineage and lineage.key.account_id == account_id else None for lineage in found]
         reports = [_reported(lineage, leak.key, leak.where) for lineage, leak in zip(own, asked.leaks, strict=True)]
-        ended = await self._take(reports, _BY_OWNER, caller.origin)
-        return json_reply({"results": [leak_view(*pair) for pair in zip(own, ended, strict=True)]})
+        ended, receipt = await taking(self._work(reports, _BY_OWNER, caller.origin), wait_of(request, caller))
+        return json_reply({"results": [leak_view(*pair) for pair in zip(own, ended, strict=True)], **receipt})
 
     async def github(self, request: Request) -> Response:
         """Take a report of GitHub's secret scanning. It needs no key: GitHub's signature is checked."""
@@ -76,7 +77,8 @@ class LeakRoutes:
             reports = [
                 _reported(lineage, match.token, match.where) for lineage, match in zip(found, matches, strict=True)
             ]
-            await self._take(reports, self._by_github, Origin(peer=call.peer, request_id=request_id(call.headers)))
+            origin = Origin(peer=call.peer, request_id=request_id(call.headers))
+            await taking(self._work(reports, self._by_github, origin))
             return json_reply(feedback(matches, (lineage is not None for lineage in found)))
 
     @contextmanager
@@ -104,13 +106,18 @@ class LeakRoutes:
         except InvalidToken:
             return None
 
-    async def _take(self, reports: Sequence[Reported | None], policy: Policy, origin: Origin) -> list[Ended | None]:
-        """What each report ended. A text that stands there often is looked at once."""
+    def _work(
+        self, reports: Sequence[Reported | None], policy: Policy, origin: Origin
+    ) -> Callable[[], list[Ended | None]]:
+        """Finds what each report ended. A text that stands there often is looked at once."""
         different = {report.digest: report for report in reports if report is not None}
-        took = self._desk.leaks.report
-        ended = await in_thread(lambda: took(list(different.values()), policy, origin))
-        by_digest = dict(zip(different, ended, strict=True))
-        return [by_digest[report.digest] if report is not None else None for report in reports]
+
+        def work() -> list[Ended | None]:
+            ended = self._desk.leaks.report(list(different.values()), policy, origin)
+            by_digest = dict(zip(different, ended, strict=True))
+            return [by_digest[report.digest] if report is not None else None for report in reports]
+
+        return work
 
 
 def _reported(lineage: Lineage | None, text: str, where: str | None) -> Reported | None:

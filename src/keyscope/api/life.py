@@ -8,8 +8,8 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from keyscope.api import requests
-from keyscope.api.caller import admitted, call_of, in_thread, json_reply, number, one, read, repeatable, taking
-from keyscope.api.documented import BODY, TREE_PARAMETERS, responses
+from keyscope.api.caller import admitted, call_of, in_thread, json_reply, number, one, read, repeatable
+from keyscope.api.documented import BODY, TREE_PARAMETERS, WAITING, responses
 from keyscope.api.kinds import VIEWS, KindRoutes, Models
 from keyscope.api.replies.ending import DerivedRevoked
 from keyscope.api.replies.keys import (
@@ -21,7 +21,9 @@ from keyscope.api.replies.keys import (
     render_rotated,
     revoked_view,
 )
+from keyscope.api.replies.receipt import with_receipt
 from keyscope.api.replies.tree import ApiKeyTree, RestrictedKeyTree, tree_view
+from keyscope.api.taking import taking, wait_of
 from keyscope.authority.tree import tree
 from keyscope.errors import BadRequest, Fault
 from keyscope.model.token import Kind
@@ -37,7 +39,7 @@ class LifeRoutes(KindRoutes):
 
     def _add_routes(self, word: str) -> None:
         kind, add = self._kind, self.router.add_api_route
-        reason, rotate = BODY(requests.RevokeKey), BODY(requests.RotateKey)
+        reason, rotate = BODY(requests.RevokeKey) | WAITING, BODY(requests.RotateKey) | WAITING
         usual = (400, 401, 403, 404, 413, 415)
         view = responses(VIEWS[kind], *usual)
         add("/{key_id}/revoke", self.revoke, methods=["POST"], operation_id=f"revoke{word}", openapi_extra=reason,
@@ -61,7 +63,7 @@ class LifeRoutes(KindRoutes):
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         revoke = self._desk.lifecycle.revoke
         end = partial(revoke, caller.lineage, self._kind, key_id, asked.reason, caller.origin)
-        revoked, receipt = await taking(end)
+        revoked, receipt = await taking(end, wait_of(request, caller, key_id))
         return json_reply({**revoked_view(revoked, self._desk.clock.now_ms()), **receipt})
 
     async def undelete(self, request: Request, key_id: str) -> Response:
@@ -78,7 +80,7 @@ class LifeRoutes(KindRoutes):
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         suspend = self._desk.lifecycle.suspend
         stop = partial(suspend, caller.lineage, self._kind, key_id, asked.reason, caller.origin)
-        detail, receipt = await taking(stop)
+        detail, receipt = await taking(stop, wait_of(request, caller, key_id))
         return json_reply({**key_view(detail, self._desk.clock.now_ms()), **receipt})
 
     async def resume(self, request: Request, key_id: str) -> Response:
@@ -95,11 +97,11 @@ class LifeRoutes(KindRoutes):
         asked, raw = await read(request, self._desk, requests.RotateKey)
         repeat = repeatable(call_of(request), caller, raw)
         rotate, overlap_ms = self._desk.rotation.rotate, asked.overlap_ms
-        return json_reply(
-            await in_thread(
-                lambda: rotate(caller.lineage, self._kind, key_id, overlap_ms, caller.origin, render_rotated, repeat)
-            )
+        reply, receipt = await taking(
+            lambda: rotate(caller.lineage, self._kind, key_id, overlap_ms, caller.origin, render_rotated, repeat),
+            wait_of(request, caller, key_id),
         )
+        return json_reply(with_receipt(reply, receipt))
 
     async def tree(self, request: Request, key_id: str) -> Response:
         """The keys above and below a key: who minted whom, and what of it lives. Oldest first."""
@@ -119,5 +121,5 @@ class LifeRoutes(KindRoutes):
         asked, _ = await read(request, self._desk, requests.RevokeKey)
         revoke = self._desk.derivation.revoke
         end = partial(revoke, caller.lineage, self._kind, key_id, derived_id, asked.reason, caller.origin)
-        _, receipt = await taking(end)
+        _, receipt = await taking(end, wait_of(request, caller, key_id))
         return json_reply({"key_id": key_id, "derived_id": derived_id, "status": "revoked", **receipt})

@@ -18,6 +18,10 @@ _CALLERS = (
     "this server was not told who stands in front of it, so it does not know from where calls come: set "
     "KEYSCOPE_TRUSTED_PROXIES to the proxies' addresses, or to none"
 )
+_COUNTS = (
+    "this server counts nothing, because the nodes of a database on PostgreSQL would have to count together: set "
+    "KEYSCOPE_COUNTERS to a Valkey or Redis of theirs"
+)
 _STANDARD = "a standard key has full access and takes no restrictions: mint a restricted key instead"
 
 
@@ -39,6 +43,9 @@ def _against(found: Restrictions, context: dict[str, Any]) -> list[Fault]:
         faults += unknown_names(found, policy.resource_names, [row.id for row in policy.operations])
     if found.cidrs is not None and not context.get("knows_callers", True):
         faults.append(Fault("$.restrictions.cidrs", _CALLERS))
+    if not context.get("counts", True):
+        counted = {"uses": found.uses, "rate": found.rate, "parallel": found.parallel}
+        faults += [Fault(f"$.restrictions.{name}", _COUNTS) for name, given in counted.items() if given is not None]
     return faults
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from keyscope.api.caller import Caller, Desk, admitted, in_thread, json_reply, number, read, taking
-from keyscope.api.documented import BODY, SUGGESTION_PARAMETERS, responses
+from keyscope.api.caller import Caller, Desk, admitted, in_thread, json_reply, number, read
+from keyscope.api.documented import BODY, SUGGESTION_PARAMETERS, WAITING, responses
 from keyscope.api.replies.keys import RestrictedKeyView, key_view
 from keyscope.api.replies.least import Suggested, suggestion_view
 from keyscope.api.requests import NarrowKey, Nothing, ObserveKey, scopes_of
+from keyscope.api.taking import taking, wait_of
 from keyscope.authority.evidence import DAY_MS, gather
 from keyscope.authority.lookup import Detail
 from keyscope.authority.suggestion import suggest
@@ -28,11 +30,11 @@ class TighteningRoutes:
         self.router = APIRouter(prefix=prefix, tags=[prefix.rsplit("/", 1)[1]])
         add, view = self.router.add_api_route, responses(RestrictedKeyView, 400, 401, 403, 404, 413, 415)
         add("/{key_id}/observe", self.observe, methods=["POST"], operation_id="observeRestrictedKey",
-            openapi_extra=BODY(ObserveKey, required=True), responses=view)  # fmt: skip
+            openapi_extra=BODY(ObserveKey, required=True) | WAITING, responses=view)  # fmt: skip
         add("/{key_id}/narrow", self.narrow, methods=["POST"], operation_id="narrowRestrictedKey",
-            openapi_extra=BODY(NarrowKey, required=True), responses=view)  # fmt: skip
+            openapi_extra=BODY(NarrowKey, required=True) | WAITING, responses=view)  # fmt: skip
         add("/{key_id}/revert", self.revert, methods=["POST"], operation_id="revertRestrictedKey",
-            responses=view)  # fmt: skip
+            openapi_extra=WAITING, responses=view)  # fmt: skip
         add("/{key_id}/suggestion", self.suggestion, methods=["GET"], operation_id="suggestScopes",
             openapi_extra={"parameters": SUGGESTION_PARAMETERS},
             responses=responses(Suggested, 400, 401, 403, 404))  # fmt: skip
@@ -58,22 +60,25 @@ class TighteningRoutes:
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, ObserveKey)
         observe = self._desk.tightening.observe
-        return await self._done(lambda: observe(caller.lineage, key_id, asked.until_ms, caller.origin))
+        work = partial(observe, caller.lineage, key_id, asked.until_ms, caller.origin)
+        return await self._done(work, wait_of(request, caller, key_id))
 
     async def narrow(self, request: Request, key_id: str) -> Response:
         """Leave the key only some of its scopes, and remember the former ones."""
         caller = admitted(request, self._desk)
         asked, _ = await read(request, self._desk, NarrowKey)
         narrow, scopes, may_add = self._desk.tightening.narrow, scopes_of(asked.scopes), asked.may_add
-        detail, receipt = await taking(lambda: narrow(caller.lineage, key_id, scopes, caller.origin, may_add=may_add))
-        return json_reply({**key_view(detail, self._desk.clock.now_ms()), **receipt})
+        work = partial(narrow, caller.lineage, key_id, scopes, caller.origin, may_add=may_add)
+        return await self._done(work, wait_of(request, caller, key_id))
 
     async def revert(self, request: Request, key_id: str) -> Response:
         """Give the key the scopes back that it was narrowed from. Standard keys only."""
         caller: Caller = admitted(request, self._desk)
         await read(request, self._desk, Nothing)
         revert = self._desk.tightening.revert
-        return await self._done(lambda: revert(caller.lineage, key_id, caller.origin))
+        work = partial(revert, caller.lineage, key_id, caller.origin)
+        return await self._done(work, wait_of(request, caller, key_id))
 
-    async def _done(self, work: Callable[[], Detail]) -> Response:
-        return json_reply(key_view(await in_thread(work), self._desk.clock.now_ms()))
+    async def _done(self, work: Callable[[], Detail], wait_ms: int | None) -> Response:
+        detail, receipt = await taking(work, wait_ms)
+        return json_reply({**key_view(detail, self._desk.clock.now_ms()), **receipt})

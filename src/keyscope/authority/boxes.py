@@ -11,13 +11,17 @@ from keyscope.errors import StoreUnavailable
 
 NONCE_BYTES = 12
 _KEY_BYTES = 32
+_MARK_BYTES = 8
 
 
 class Box:
-    """AES-256-GCM under a key that is derived from the server's own for one purpose."""
+    """AES-256-GCM under a key that is derived from the server's own for one purpose. ``mark`` says which key it is, and
+    nothing of it.
+    """
 
     def __init__(self, key: bytes, purpose: bytes) -> None:
-        self._cipher = AESGCM(HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(key))
+        self._cipher = AESGCM(_derived(key, purpose, _KEY_BYTES))
+        self.mark = _derived(key, purpose + b" mark", _MARK_BYTES).hex()
 
     def seal(self, belongs_to: str, text: bytes, nonce: bytes) -> bytes:
         return nonce + self._cipher.encrypt(nonce, text, belongs_to.encode())
@@ -30,3 +34,7 @@ class Box:
             raise StoreUnavailable(
                 f"what is kept of {belongs_to} does not open: the server's key is another one"
             ) from None
+
+
+def _derived(key: bytes, purpose: bytes, length: int) -> bytes:
+    return HKDF(SHA256(), length=length, salt=None, info=purpose).derive(key)

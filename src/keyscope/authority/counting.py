@@ -73,9 +73,9 @@ def budget_of(holder: str, restrictions: Restrictions) -> Budget | None:
     return Budget(holder=holder, uses=uses, requests=requests, per_ms=per_ms, parallel=parallel)
 
 
-def is_counted(bounds: Iterable[Bound]) -> bool:
-    """Whether calls of a line are counted."""
-    return any(budget_of(bound.holder, bound.restrictions) is not None for bound in bounds)
+def is_spent(allow: Allow) -> bool:
+    """Whether the call counts against a budget of its line."""
+    return bool(_budgets(allow))
 
 
 def _budgets(allow: Allow) -> tuple[Budget, ...]:

@@ -15,8 +15,18 @@ from msgspec.structs import replace
 
 from keyscope.authority.boxes import NONCE_BYTES, Box
 from keyscope.authority.lookup import acting, acting_standard, living
+from keyscope.authority.opening import is_anothers, require_same_key
 from keyscope.authority.ports import Clock, Entropy, HeldQuery, Reader, Store, Writer
-from keyscope.authority.settling import Verdict, at_its_end, decided, event_of, settle, take, was_approved
+from keyscope.authority.settling import (
+    Verdict,
+    at_its_end,
+    decided,
+    event_of,
+    is_to_be_sent,
+    settle,
+    take,
+    was_approved,
+)
 from keyscope.errors import BadRequest, DerivedKey, Fault, HoldSettled, NotFound, TooManyHeld
 from keyscope.model.event import EventKind, Origin
 from keyscope.model.held import Held, HeldState, Terms, digest_of
@@ -67,7 +77,8 @@ class Holds:
     def hold(self, caller: Lineage, asked: Asked, terms: Terms, origin: Origin) -> Held:
         """Keep a call. The same call of the same key, while it waits, or under the same request id, is kept once.
 
-        Raises TooManyHeld, InvalidToken (the caller was revoked meanwhile) and StoreUnavailable.
+        Raises TooManyHeld, InvalidToken (the caller was revoked meanwhile) and StoreUnavailable, also if calls wait
+        that another server has encrypted with another key.
         """
         digest = digest_of(asked.method, asked.target, asked.request.body)
 
@@ -79,6 +90,7 @@ class Holds:
                 return same
             if writer.waiting(key) >= MOST_HELD:
                 raise TooManyHeld(key)
+            require_same_key(writer, caller.key.account_id, self._box.mark)
             held = self._new(caller, asked, terms, digest, now_ms)
             writer.put_held(held)
             until = {("runs_at_ms" if held.is_delay else "deadline_ms"): held.acts_at_ms}
@@ -130,8 +142,9 @@ class Holds:
         return self._decide(caller, held_id, Verdict.REFUSE, None, reason, origin)
 
     def due(self, limit: int = 100) -> list[Held]:
-        """Those about which something is to be done now."""
-        return self._store.read(lambda reader: reader.due_held(self._clock.now_ms(), limit))
+        """Those about which something is to be done now, and here."""
+        found = self._store.read(lambda reader: reader.due_held(self._clock.now_ms(), limit))
+        return [held for held in found if not self._is_anothers_to_send(held)]
 
     def claim(self, held_id: str) -> Held | None:
         """Do what is due. Returns the call if it is now the caller's to send, and nobody else's; else None."""
@@ -139,7 +152,7 @@ class Holds:
         def work(writer: Writer) -> Held | None:
             now_ms = self._clock.now_ms()
             held = writer.held_by_id(held_id)
-            if held is None or held.due_at_ms > now_ms:
+            if held is None or held.due_at_ms > now_ms or self._is_anothers_to_send(held):
                 return None
             return take(writer, held, now_ms)
 
@@ -191,6 +204,7 @@ class Holds:
             acts_at_ms=now_ms + terms.wait_ms,
             is_delay=terms.is_delay,
             due_at_ms=now_ms + terms.wait_ms,
+            key_mark=self._box.mark,
             sealed=self._box.seal(held_id, msgspec.msgpack.encode(asked.request), self._nonce()),
             request_id=asked.request_id,
             links=caller.derived,
@@ -198,6 +212,9 @@ class Holds:
             ends_at_ms=caller.expires_at_ms if derived and caller.expires_at_ms < NEVER_MS else None,
             bounds=tuple((b.holder, b.restrictions.text) for b in caller.bounds if b.holder in caller.derived),
         )
+
+    def _is_anothers_to_send(self, held: Held) -> bool:
+        return is_to_be_sent(held) and is_anothers(held, self._box.mark)
 
     def _decide(
         self, caller: Lineage, held_id: str, verdict: Verdict, digest: bytes | None, reason: str | None, origin: Origin

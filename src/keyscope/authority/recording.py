@@ -1,7 +1,7 @@
 """From the ledger to the trail: what was collected is written down, and the changes of the database are copied.
 
-``take`` belongs to the thread that judges, ``write`` to another one. What could not be written is kept and written
-later; when that takes too long the gate is to close (law 7), since nobody would know what it let through.
+``take`` belongs to the thread that judges, ``write`` and ``copy`` to others. What could not be written is kept and
+written later; when that takes too long the gate is to close (law 7), since nobody would know what it let through.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Recording:
         self._used_at_ms: dict[str, int] = {}
         self._waiting_since_ms: int | None = None
         self._lock = Lock()
+        self._copying = Lock()
         self.meter: Meter | None = None
         """Told of what was judged, if there is one."""
 
@@ -79,15 +80,30 @@ class Recording:
             self.trail.append(_joined(self._kept), self._clock.now_ms())
             used, self._used_at_ms = self._used_at_ms, {}
             self._kept.clear()
-            self._copy_changes()
             self._waiting_since_ms = None
             self._look_after()
             return used
 
+    @property
+    def copies(self) -> bool:
+        """Whether there are changes to copy."""
+        return self._store is not None
+
+    def copy(self) -> None:
+        """Copy what was changed since the last time, in another thread; a long past in several calls.
+
+        It is apart from ``write``: a database that does not answer keeps nobody from writing down what was judged.
+        Raises StoreUnavailable.
+        """
+        with self._copying:
+            for _ in range(_PAGES if self.copies else 0):
+                if self._copy_page() < _PAGE:
+                    return
+
     def finish(self) -> None:
         """Copy the last changes, and sign what is there, at the end, in whatever thread. Raises StoreUnavailable."""
+        self.copy()
         with self._lock:
-            self._copy_changes()
             self._sign(0)
 
     @property
@@ -100,12 +116,6 @@ class Recording:
         """Raise AuditUnavailable if nothing could be written for too long."""
         if self.waiting_ms > CLOSE_AFTER_MS:
             raise AuditUnavailable("the audit trail could not be written for some seconds")
-
-    def _copy_changes(self) -> None:
-        """Copy what was changed since the last time. A long past is copied in several calls."""
-        for _ in range(_PAGES if self._store is not None else 0):
-            if self._copy_page() < _PAGE:
-                return
 
     def _copy_page(self) -> int:
         store, last = self._store, self.trail.last_event()

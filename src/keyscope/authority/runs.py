@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from keyscope.authority.lifecycle import revoke
 from keyscope.authority.lookup import acting, key_event
 from keyscope.authority.ports import Clock, Store, Writer
+from keyscope.authority.receipts import receipts
 from keyscope.errors import BadRequest, Fault, KeyscopeError
 from keyscope.model.event import EventKind, Origin
 from keyscope.model.key import Key, Lineage, State
@@ -63,7 +64,10 @@ class Runs:
         with self._lock:
             self._untold[account_id, devbox_id] = (reason, origin)
         self._barred.update(ids)
-        revoked = self._store.write(lambda writer: self._revoke_bound(writer, account_id, devbox_id, reason, origin))
+        with receipts():  # tried again after it failed half-way, it waits for the nodes although it writes nothing
+            revoked = self._store.write(
+                lambda writer: self._revoke_bound(writer, account_id, devbox_id, reason, origin)
+            )
         with self._lock:
             self._untold.pop((account_id, devbox_id), None)
         self._barred.difference_update(ids)

@@ -64,9 +64,14 @@ def end_unsettled(writer: Writer, why: str, now_ms: int) -> int:
     return len(waiting)
 
 
+def is_to_be_sent(held: Held) -> bool:
+    """Whether that is what is to be done about it, once it is due."""
+    return held.state is HeldState.APPROVED or (held.state is HeldState.HELD and held.is_delay)
+
+
 def take(writer: Writer, held: Held, now_ms: int) -> Held | None:
     """The one place where a call becomes somebody's to send."""
-    if held.state is HeldState.APPROVED or (held.state is HeldState.HELD and held.is_delay):
+    if is_to_be_sent(held):
         taken = replace(held, state=HeldState.RUNNING, due_at_ms=now_ms + _UNTIL_UNKNOWN_MS)
         writer.put_held(taken)
         return taken

@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from keyscope.authority.counters import Budget, Used
-from keyscope.authority.counting import Counting, is_counted
+from keyscope.authority.counting import Counting, is_spent
 from keyscope.authority.derivation import DerivedKeys
 from keyscope.authority.ledger import Ledger
 from keyscope.authority.ports import Clock, Index
@@ -176,7 +176,7 @@ class Verifier:
         """Count a call that nothing else objects to: once, before it goes on. Raises CountersUnavailable."""
         if self.counting is not None:
             return self.counting.spend(allow)
-        if is_counted(allow.lineage.bounds):
+        if is_spent(allow):
             raise CountersUnavailable("nothing is counted here")
         return allow
 

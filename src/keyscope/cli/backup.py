@@ -19,7 +19,7 @@ from keyscope.authority.again import (
     with_uncounted,
 )
 from keyscope.authority.ports import Store
-from keyscope.authority.settling import end_unsettled
+from keyscope.cli.held import end_waiting
 from keyscope.cli.options import option
 from keyscope.cli.output import moment, note, print_table
 from keyscope.cli.trail import database_option
@@ -107,7 +107,7 @@ def reapply(old: Path, database: str, yes: bool) -> None:
 def _end_held_calls(store: Store) -> None:
     """A held call is sent at most once, also if it was sent after the backup that says that it waits."""
     why = "the database was restored, and nobody knows whether it was sent meanwhile"
-    ended = store.write(lambda writer: end_unsettled(writer, why, SystemClock().now_ms()))
+    ended = end_waiting(store, why)
     if ended:
         note(f"{ended} held calls that waited at the time of the backup are not sent: {why}.")
 

@@ -10,7 +10,8 @@ import click
 from keyscope.cli.bound import bound_pairs
 from keyscope.cli.client import Client, ServerRefused, connect
 from keyscope.cli.options import Duration, RunText, ScopeText, as_json, option
-from keyscope.cli.output import moment, note, note_receipt, print_json, print_pairs, print_table, scopes_text
+from keyscope.cli.output import moment, note, print_json, print_pairs, print_table, scopes_text
+from keyscope.cli.receipts import note_receipt
 from keyscope.cli.restricting import read_restrictions, restrict_option
 from keyscope.model.scope import Scope
 

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from keyscope.cli.client import Client
+from keyscope.cli.receipts import note_receipt
 from keyscope.scan.findings import Leak
 
 _MOST = 1000
@@ -67,11 +68,12 @@ def judged(client: Client, leaks: Sequence[Leak]) -> list[Judged]:
 
 def end(client: Client, live: Sequence[Judged]) -> int:
     """Report them as leaked, which ends them. Returns how many that ended. Raises ServerRefused and Lost."""
-    ended = 0
+    ended, reply = 0, {}
     for batch in _batches([one.leak for one in live]):
         reports = [{"key": leak.secret.reveal(), "where": str(leak.places[0])[:_MOST_WHERE]} for leak in batch]
-        results = client.post("/keyscope/leaks", {"leaks": reports})["results"]
-        ended += sum(result["ended"] is not None for result in results)
+        reply = client.post("/keyscope/leaks", {"leaks": reports})
+        ended += sum(result["ended"] is not None for result in reply["results"])
+    note_receipt(reply)  # the last covers those before
     return ended
 
 

@@ -11,7 +11,8 @@ from rich.tree import Tree
 from keyscope.cli.client import connect
 from keyscope.cli.keys import because, either, keys, print_key, print_secret, reason_option, secret_only_option
 from keyscope.cli.options import Duration, as_json, option
-from keyscope.cli.output import moment, note, note_receipt, print_json, print_table, print_tree
+from keyscope.cli.output import moment, note, print_json, print_table, print_tree
+from keyscope.cli.receipts import note_receipt
 
 _PAGE = 5000
 
@@ -28,6 +29,8 @@ def rotate(key_id: str, overlap: int | None, secret_only: bool, json: bool) -> N
     print_secret(made, secret_only, json)
     if not (secret_only or json):
         note(f"The old secret ends {moment(made['old_secret_expires_at_ms'])}.")
+    if not json:
+        note_receipt(made)
 
 
 @keys.command()

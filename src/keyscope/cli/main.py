@@ -20,6 +20,7 @@ from keyscope.cli.draft import draft_mcp
 from keyscope.cli.export import export
 from keyscope.cli.feed import feed
 from keyscope.cli.gate import gate
+from keyscope.cli.held import end_held
 from keyscope.cli.holds import holds
 from keyscope.cli.keys import keys
 from keyscope.cli.life import panic
@@ -64,7 +65,7 @@ policy.add_command(draft_mcp)
 keys.add_command(usage)
 for command in (verify, checkpoint, export_trail):
     audit.add_command(command)
-for command in (backup, restore, reapply, upgrade, check, copy, adopt):
+for command in (backup, restore, reapply, upgrade, check, copy, adopt, end_held):
     db.add_command(command)
 for command in (blast, observe, suggest, narrow, revert):
     keys.add_command(command)

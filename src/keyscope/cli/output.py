@@ -44,20 +44,6 @@ def note(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
-def note_receipt(reply: dict[str, Any]) -> None:
-    """Which nodes know of a change, where the server is one of several."""
-    receipt = reply.get("receipt")
-    if receipt is None:
-        return
-    note(f"Nodes that have it: {', '.join(receipt['acknowledged']) or 'none'}.")
-    if receipt["closed"]:
-        note(f"Not heard, and judging nothing until they have it: {', '.join(receipt['closed'])}.")
-    for pending in receipt["pending"]:
-        note(
-            f"{pending['node']} has not said so. It judges nothing without it after {moment(pending['closes_by_ms'])}."
-        )
-
-
 def print_error(error: KeyscopeError) -> None:
     """An error with every fault, each on a line of its own."""
     click.echo(f"keyscope: {error.message}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import closing
 
 import click
 
@@ -13,7 +14,7 @@ from keyscope.gate.haproxy.engine import find_haproxy
 from keyscope.logs import say, start_early, start_logging
 from keyscope.server import load_policy
 from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
-from keyscope.startable import check_addresses, check_extras, check_files
+from keyscope.startable import check_addresses, check_extras, check_files, check_held
 from keyscope.store.open import open_store, without_password
 from keyscope.supervise import run
 from keyscope.system import SystemClock, SystemEntropy
@@ -53,16 +54,14 @@ def _serve(**options: str | None) -> None:
     check_addresses(settings)
     if settings.engine == HAPROXY:
         find_haproxy()
-    _show_first_key(_first_key(settings), settings)
+    _show_first_key(_prepared(settings), settings)
     raise SystemExit(run(settings, policy, options))
 
 
-def _first_key(settings: Settings) -> FirstKey | None:
-    store = open_store(settings.database, settings.beside)
-    try:
+def _prepared(settings: Settings) -> FirstKey | None:
+    with closing(open_store(settings.database, settings.beside)) as store:
+        check_held(settings, store, SystemEntropy())
         return bootstrap(store, SystemClock(), SystemEntropy(), settings.bootstrap_key)
-    finally:
-        store.close()
 
 
 def _show_first_key(first: FirstKey | None, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -10,12 +11,14 @@ from starlette.responses import Response
 
 from keyscope.api.caller import in_thread, one
 from keyscope.api.requests import UpdateApiKey, UpdateRestrictedKey, checked
+from keyscope.api.taking import taken
 from keyscope.authority.lifecycle import Change
 from keyscope.console import grid
-from keyscope.console.kit import Context, Form, Kit, page, redirect
+from keyscope.console.kit import Context, Form, Kit, page
 from keyscope.console.lifetime import KEEP, LENGTHS, read_expiry
 from keyscope.console.minting import advice
 from keyscope.console.needed import Needed
+from keyscope.console.receipts import to_key, wait_of
 from keyscope.console.restricted import FIELD, chosen, lines_of, typed_in
 from keyscope.console.spare import needed_of
 from keyscope.console.target import Target, find_target
@@ -55,7 +58,7 @@ class ChangePages:
         if form.get(_DO) != _SAVE:
             return await self._form(visitor, target, "change.html", form)
         try:
-            return await self._apply(visitor, target, self._change(target, form))
+            return await self._apply(visitor, target, form)
         except (BadRequest, ExceedsParent) as error:
             return await self._form(visitor, target, "change.html", form, error)
 
@@ -65,19 +68,21 @@ class ChangePages:
         if form.get(_DO) != _SAVE:
             return await self._form(visitor, target, "narrow.html", form)
         try:
-            return await self._narrow(visitor, target, grid.read_scopes(form, self._kit.desk.policy))
+            return await self._narrow(visitor, target, form)
         except (BadRequest, ExceedsParent) as error:
             return await self._form(visitor, target, "narrow.html", form, error)
 
-    async def _narrow(self, visitor: Visitor, target: Target, scopes: tuple[Scope, ...]) -> Response:
-        narrow, key = self._kit.desk.tightening.narrow, target.key
-        detail = await in_thread(lambda: narrow(visitor.lineage, key.id, scopes, visitor.origin))
-        return redirect(f"/keys/{key.id}?done={'narrowed' if detail.lineage.key != key else 'unchanged'}")
+    async def _narrow(self, visitor: Visitor, target: Target, form: Form) -> Response:
+        scopes, key = grid.read_scopes(form, self._kit.desk.policy), target.key
+        narrow = partial(self._kit.desk.tightening.narrow, visitor.lineage, key.id, scopes, visitor.origin)
+        detail, receipt = await taken(narrow, wait_of(form, visitor, key.id))
+        return to_key(key.id, "narrowed" if detail.lineage.key != key else "unchanged", receipt)
 
-    async def _apply(self, visitor: Visitor, target: Target, change: Change) -> Response:
-        update, key = self._kit.desk.lifecycle.update, target.key
-        detail = await in_thread(lambda: update(visitor.lineage, key.kind, key.id, change, visitor.origin))
-        return redirect(f"/keys/{key.id}?done={'changed' if detail.lineage.key != key else 'unchanged'}")
+    async def _apply(self, visitor: Visitor, target: Target, form: Form) -> Response:
+        change, key = self._change(target, form), target.key
+        update = partial(self._kit.desk.lifecycle.update, visitor.lineage, key.kind, key.id, change, visitor.origin)
+        detail, receipt = await taken(update, wait_of(form, visitor, key.id))
+        return to_key(key.id, "changed" if detail.lineage.key != key else "unchanged", receipt)
 
     def _change(self, target: Target, form: Form) -> Change:
         asked: dict[str, Any] = {"name": form.get("name", "").strip()}

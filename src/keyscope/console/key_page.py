@@ -10,6 +10,7 @@ from keyscope.authority.trail import EntryQuery, Trail, UseQuery
 from keyscope.console.entries import lines, trail_of, uses_of, visible
 from keyscope.console.heat import Heat, heat, since_ms
 from keyscope.console.kit import Context, Kit, page
+from keyscope.console.receipts import named
 from keyscope.console.restricted import sentences
 from keyscope.console.spare import needed_of
 from keyscope.console.summary import summary
@@ -21,9 +22,9 @@ from keyscope.policy.linter import remarks
 _ENTRIES = 10
 
 NOTICES = {
-    "changed": "Changed. It holds from the next request on.",
-    "narrowed": "Narrowed. It holds from the next request on.",
-    "suspended": "Suspended, with everything below it. No gate accepts it.",
+    "changed": "Changed.",
+    "narrowed": "Narrowed.",
+    "suspended": "Suspended, with everything below it.",
     "resumed": "Resumed.",
     "reverted": "It has the scopes back that it was narrowed from.",
     "observed": "Observed: what it lacks of its own scopes is recorded, and not refused.",
@@ -32,6 +33,7 @@ NOTICES = {
     "unchanged": "Nothing was different, so nothing was changed.",
 }
 """What was done on the page before; by these words alone, so that a link cannot put others here."""
+_AT_ONCE = frozenset({"changed", "narrowed", "suspended"})
 
 
 class KeyPages:
@@ -44,14 +46,13 @@ class KeyPages:
     async def show(self, request: Request) -> Response:
         visitor = await self._kit.visitor(request)
         target = await find_target(request, visitor)
-        notice = NOTICES.get(one(request, "done", "") or "")
-        return await self._kit.page(visitor, "key.html", lambda: self._context(visitor, target, notice))
+        shown = {"notice": _notice(request), "receipt": await named(request, self._kit.desk)}
+        return await self._kit.page(visitor, "key.html", lambda: {**shown, **self._context(visitor, target)})
 
-    def _context(self, visitor: Visitor, target: Target, notice: str | None) -> Context:
+    def _context(self, visitor: Visitor, target: Target) -> Context:
         policy, grant = self._kit.desk.policy, target.lineage.grant
         return {
             "target": target,
-            "notice": notice,
             "actions": actions(visitor, target),
             "observed": target.key.is_observed_at(self._kit.desk.clock.now_ms()),
             "below": below(self._kit.desk.store, target),
@@ -74,6 +75,13 @@ class KeyPages:
             "needed": needed_of(visitor, target),
             "lines": lines(desk.store, trail, query)[0] if trail is not None else None,
         }
+
+
+def _notice(request: Request) -> str | None:
+    done = one(request, "done", "") or ""
+    # Of several nodes it is the receipt that says where it holds.
+    holds = done in _AT_ONCE and one(request, "receipt") is None
+    return f"{NOTICES[done]} It holds from the next request on." if holds else NOTICES.get(done)
 
 
 def _heat(trail: Trail, target: Target, now_ms: int) -> Heat:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keyscope.api.caller import call_of, in_thread, taking
+from keyscope.api.caller import call_of, in_thread
 from keyscope.api.plain import base_url
 from keyscope.api.requests import RevokeKey, checked
+from keyscope.api.taking import taken
+from keyscope.authority.lookup import Detail
 from keyscope.authority.rotate import Rotated
 from keyscope.console.kit import Context, Form, Kit, page, redirect
 from keyscope.console.minting import Made
 from keyscope.console.once import counting_once
+from keyscope.console.receipts import to_key, wait_of
 from keyscope.console.target import Target, below, check_found, find_target, living_below
 from keyscope.console.visitor import Visitor
 from keyscope.console.words import DAY_MS, HOUR_MS, MINUTE_MS
@@ -101,8 +105,9 @@ class LifePages:
         rotate, key = self._kit.desk.rotation.rotate, target.key
         url = base_url(self._kit.desk, call_of(request).headers)
         repeat = counting_once(form, f"rotate {key.id}", self._kit.sessions.token())
-        raw = await in_thread(
-            lambda: rotate(visitor.lineage, key.kind, key.id, overlap[0], visitor.origin, _shown, repeat)
+        raw, receipt = await taken(
+            lambda: rotate(visitor.lineage, key.kind, key.id, overlap[0], visitor.origin, _shown, repeat),
+            wait_of(form, visitor, key.id),
         )
         shown = msgspec.json.decode(raw, type=_Shown)
         context = {
@@ -110,13 +115,14 @@ class LifePages:
             "url": url,
             "policy": self._kit.desk.policy.name,
             "old_until_ms": shown.old_until_ms,
+            "receipt": receipt,
         }
         return await self._kit.page(visitor, "secret.html", lambda: context)
 
     async def _suspend(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         suspend, key, reason = self._kit.desk.lifecycle.suspend, target.key, _reason(form)
-        await in_thread(lambda: suspend(visitor.lineage, key.kind, key.id, reason, visitor.origin))
-        return redirect(f"/keys/{key.id}?done=suspended")
+        stop = partial(suspend, visitor.lineage, key.kind, key.id, reason, visitor.origin)
+        return await self._taking(stop, "suspended", visitor, target, form)
 
     async def _resume(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         resume, key = self._kit.desk.lifecycle.resume, target.key
@@ -125,16 +131,22 @@ class LifePages:
 
     async def _revert(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         revert, key = self._kit.desk.tightening.revert, target.key
-        await in_thread(lambda: revert(visitor.lineage, key.id, visitor.origin))
-        return redirect(f"/keys/{key.id}?done=reverted")
+        give_back = partial(revert, visitor.lineage, key.id, visitor.origin)
+        return await self._taking(give_back, "reverted", visitor, target, form)
 
     async def _observe(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         word, observe, key = form.get("length", ""), self._kit.desk.tightening.observe, target.key
         if word != END and word not in OBSERVED:
             raise BadRequest("length", [Fault("length", "choose one of the times offered")])
         until_ms = None if word == END else self._kit.desk.clock.now_ms() + OBSERVED[word][0]
-        await in_thread(lambda: observe(visitor.lineage, key.id, until_ms, visitor.origin))
-        return redirect(f"/keys/{key.id}?done={'enforced' if word == END else 'observed'}")
+        change = partial(observe, visitor.lineage, key.id, until_ms, visitor.origin)
+        return await self._taking(change, "enforced" if word == END else "observed", visitor, target, form)
+
+    async def _taking(
+        self, work: Callable[[], Detail], done: str, visitor: Visitor, target: Target, form: Form
+    ) -> Response:
+        _, receipt = await taken(work, wait_of(form, visitor, target.key.id))
+        return to_key(target.key.id, done, receipt)
 
     async def _undelete(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         undelete, key = self._kit.desk.lifecycle.undelete, target.key
@@ -144,11 +156,12 @@ class LifePages:
     async def _revoke(self, _: Request, visitor: Visitor, target: Target, form: Form) -> Response:
         """The answer shows what died with it. Sending the form again changes nothing."""
         revoke, key, reason = self._kit.desk.lifecycle.revoke, target.key, _reason(form)
-        revoked, more = await taking(lambda: revoke(visitor.lineage, key.kind, key.id, reason, visitor.origin))
+        end = partial(revoke, visitor.lineage, key.kind, key.id, reason, visitor.origin)
+        revoked, receipt = await taken(end, wait_of(form, visitor, key.id))
 
         def make() -> Context:
             found = below(self._kit.desk.store, target)
-            return {"target": target, "revoked": revoked, "below": found, "receipt": more.get("receipt")}
+            return {"target": target, "revoked": revoked, "below": found, "receipt": receipt}
 
         return await self._kit.page(visitor, "revoked.html", make)
 

@@ -95,8 +95,8 @@ class MintPages:
         except (BadRequest, ExceedsParent) as error:
             return await self._form(visitor, kind, form, error)
         made = msgspec.json.decode(raw, type=Made)
-        context: Context = {"made": made, "url": url, "policy": desk.policy.name, "old_until_ms": None}
-        return await self._kit.page(visitor, "secret.html", lambda: context)
+        shown: Context = {"made": made, "url": url, "policy": desk.policy.name, "old_until_ms": None, "receipt": None}
+        return await self._kit.page(visitor, "secret.html", lambda: shown)
 
     def _wanted(self, kind: Kind, form: Form) -> Wanted:
         expires_at_ms = read_expiry(form, self._kit.desk.clock.now_ms())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keyscope.api.caller import in_thread
+from keyscope.api.taking import taken
 from keyscope.console import cookie
 from keyscope.console.kit import Context, Kit, page, redirect
 from keyscope.console.summary import summary
@@ -38,8 +40,12 @@ class OwnKeyPages:
         visitor, _ = await self._kit.posted(request)
         visitor.require("POST", "/keyscope/me/revoke")
         revoke, key = self._kit.desk.lifecycle.revoke, visitor.key
-        await in_thread(lambda: revoke(visitor.lineage, key.kind, key.id, "by itself", visitor.origin))
-        return redirect("/sign-in", cookie.take(self._kit.secure))
+        end = partial(revoke, visitor.lineage, key.kind, key.id, "by itself", visitor.origin)
+        _, receipt = await taken(end)
+        gone = cookie.take(self._kit.secure)
+        if receipt is None:
+            return redirect("/sign-in", gone)
+        return await self._kit.plain_page("ended.html", lambda: {"name": key.name, "receipt": receipt}, gone)
 
     def _context(self, visitor: Visitor) -> Context:
         policy, grant = self._kit.desk.policy, visitor.lineage.grant

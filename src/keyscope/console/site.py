@@ -27,6 +27,7 @@ from keyscope.console.life import LifePages
 from keyscope.console.minting import MintPages
 from keyscope.console.overview import OverviewPages
 from keyscope.console.own_key import OwnKeyPages
+from keyscope.console.receipts import ReceiptPages
 from keyscope.console.visitor import Denied, SignedOut
 from keyscope.errors import (
     InsufficientScope,
@@ -54,6 +55,7 @@ _PAGES = (
     AskingPages,
     HoldPages,
     AuditPages,
+    ReceiptPages,
 )
 
 

@@ -10,7 +10,6 @@ what it shows mended, cut or in part counts as not shown.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,6 +21,7 @@ from msgspec import UNSET, UnsetType
 from keyscope.authority.verify import Verifier
 from keyscope.errors import BadTarget, Fault, KeyscopeError, OwnOperation, RepeatedCredential, TooLarge, Unavailable
 from keyscope.gate.admit import admit_with, attempt_of, first_look, is_judged_by_body, let_through
+from keyscope.gate.faults import say
 from keyscope.gate.forward import ACCOUNT_ID_HEADER, KEY_ID_HEADER
 from keyscope.gate.peers import TrustedPeers
 from keyscope.gate.sight import Sight
@@ -34,8 +34,6 @@ from keyscope.wire.call import Call, read_call
 from keyscope.wire.codec import decode_strict
 from keyscope.wire.own import is_own
 from keyscope.wire.problem import Answer, answer
-
-log = logging.getLogger(__name__)
 
 _OK = 0
 _PERMISSION_DENIED = 7
@@ -72,7 +70,7 @@ class EnvoyGate:
         try:
             return self._check(question, peer)
         except Exception as error:
-            log.error("cannot decide", exc_info=error)
+            say(error)
             return CANNOT_DECIDE
 
     def _check(self, question: bytes, peer: str) -> bytes:
@@ -81,7 +79,7 @@ class EnvoyGate:
             outcome = self._judge(external_auth_pb2.CheckRequest.FromString(question).attributes)
         except KeyscopeError as error:
             if isinstance(error, Unavailable):
-                log.error("cannot decide", exc_info=error)
+                say(error)
             outcome = answer(error)
         return _allowed(outcome) if isinstance(outcome, Allow) else _denied(outcome)
 

@@ -1,13 +1,13 @@
 """Write down what was judged, every half second and once more at the end: what a crash may lose is less than a second.
 
-Nothing is lost by an orderly end, because the last writing comes after the last answer.
+Nothing is lost by an orderly end, because the last writing comes after the last answer. Changes are copied beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from keyscope.authority.recording import Recording
@@ -25,23 +25,39 @@ async def written_down(verifier: Verifier, recording: Recording | None) -> Async
     if recording is None:
         yield
         return
-    writing = _Writing(verifier, recording)
-    periodic = asyncio.create_task(writing.for_ever())
+    writing = _Again(
+        lambda: _write(verifier, recording),
+        fails="the audit trail cannot be written; what was judged is kept",
+        works="the audit trail is written again; nothing is missing from it",
+    )
+    copying = _Again(
+        lambda: asyncio.to_thread(recording.copy),
+        fails="changes cannot be copied into the audit trail now",
+        works="changes are copied into the audit trail again; nothing is missing from it",
+    )
+    works = (writing, copying) if recording.copies else (writing,)
+    periodic = {asyncio.create_task(work.for_ever()) for work in works}
     try:
         yield
     finally:
-        periodic.cancel()
-        await asyncio.wait({periodic})
+        for task in periodic:
+            task.cancel()
+        await asyncio.wait(periodic)
         for _ in range(2):  # the first may be what earlier trouble, or a writing under way, had left
             await writing.once()
 
 
-class _Writing:
-    """Logs the beginning and the end of trouble, not each half second of it."""
+async def _write(verifier: Verifier, recording: Recording) -> None:
+    verifier.used.update(await asyncio.to_thread(recording.write, recording.take()))
 
-    def __init__(self, verifier: Verifier, recording: Recording) -> None:
-        self._verifier = verifier
-        self._recording = recording
+
+class _Again:
+    """Does something again and again. Logs the beginning and the end of trouble, not each half second of it."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]], fails: str, works: str) -> None:
+        self._work = work
+        self._fails = fails
+        self._works = works
         self._failing = False
 
     async def for_ever(self) -> None:
@@ -51,16 +67,14 @@ class _Writing:
             await asyncio.sleep(EVERY_S)
 
     async def once(self) -> None:
-        taken = self._recording.take()
         try:
-            used = await asyncio.to_thread(self._recording.write, taken)
+            await self._work()
         except Exception as error:
             if not self._failing:
                 detail = error.detail if isinstance(error, KeyscopeError) else repr(error)
-                log.error("the audit trail cannot be written; what was judged is kept: %s", detail)
+                log.error("%s: %s", self._fails, detail)
             self._failing = True
         else:
-            self._verifier.used.update(used)
             if self._failing:
-                log.warning("the audit trail is written again; nothing is missing from it")
+                log.warning("%s", self._works)
             self._failing = False

@@ -50,7 +50,8 @@ class Held(Struct, frozen=True, kw_only=True):
     """A held call. Times are Unix milliseconds; ``due_at_ms`` is when something is to be done about it next.
 
     ``target`` is path and query as they came; ``digest`` is that of method, target and body. ``sealed`` is the request,
-    and ``answer`` what the API answered, both encrypted for the server (authority/holds.py). ``links``, ``scopes``,
+    and ``answer`` what the API answered, both encrypted for the server (authority/holds.py); ``key_mark`` says with
+    which key, empty if an earlier version did it. ``links``, ``scopes``,
     ``ends_at_ms`` and ``bounds`` (the id of a link and its restrictions, as text) are what a derived key had when it
     called. ``decided_by`` is a key's id.
     """
@@ -81,6 +82,7 @@ class Held(Struct, frozen=True, kw_only=True):
     status: int | None = None
     """The HTTP status of the API's answer."""
     answer: bytes | None = None
+    key_mark: str = ""
 
     @property
     def path(self) -> str:

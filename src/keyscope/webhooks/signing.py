@@ -62,13 +62,18 @@ class Sealer:
         return Secret(text.decode())
 
 
+def key_beside(database: Path) -> Path:
+    """The file of the key."""
+    database = database.resolve()
+    return database.with_name(database.name + SUFFIX)
+
+
 def sealer_beside(database: Path, random: bytes) -> Sealer:
     """The sealer with the key in ``<database>.webhooks.key``, which is made of 32 random bytes if it is not there.
 
     Raises ConfigurationError.
     """
-    database = database.resolve()
-    path = database.with_name(database.name + SUFFIX)
+    path = key_beside(database)
     try:
         with suppress(FileExistsError):
             _make(path, random)

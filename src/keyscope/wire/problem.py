@@ -52,6 +52,7 @@ STATUSES: Mapping[type[KeyscopeError], HTTPStatus] = {
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
     errors.TimedOut: HTTPStatus.BAD_REQUEST,  # not 408: the SDKs would resend what was too slow
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.UnknownReceipt: HTTPStatus.NOT_FOUND,
     errors.UnknownSession: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.NotImplementedMethod: HTTPStatus.NOT_IMPLEMENTED,

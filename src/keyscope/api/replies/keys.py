@@ -121,10 +121,12 @@ class ApiKeyRotated(ApiKeyCreated):
     """As created. ``old_secret_expires_at_ms`` is when the secret before this one ends."""
 
     old_secret_expires_at_ms: int
+    receipt: ReceiptView | None = None
 
 
 class RestrictedKeyRotated(RestrictedKeyCreated):
     old_secret_expires_at_ms: int
+    receipt: ReceiptView | None = None
 
 
 def render_created(minted: Minted) -> bytes:

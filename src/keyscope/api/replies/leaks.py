@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, RootModel
 
+from keyscope.api.replies.receipt import ReceiptView
 from keyscope.api.replies.shape import Reply
 from keyscope.authority.leaks import Ended
 from keyscope.model.key import Lineage
@@ -23,6 +24,7 @@ class LeaksTaken(Reply):
     """In the order of the report."""
 
     results: list[LeakTaken]
+    receipt: ReceiptView | None = None
 
 
 class Feedback(BaseModel):

@@ -128,9 +128,33 @@ function prepareRefresh(part) {
   }, Number(part.dataset.refresh));
 }
 
+// After a form that takes something away, the page need not wait for every node: it follows them.
+function prepareFollowing(form) {
+  form.addEventListener("submit", () => {
+    if (form.elements.wait) return; // the browser went back to a page that was sent before
+    const field = document.createElement("input");
+    Object.assign(field, { type: "hidden", name: "wait", value: "0" });
+    form.append(field);
+  });
+}
+
+// The receipt of what was taken away: each answer comes when another node has it, until none is pending.
+async function followReceipt() {
+  for (let part = document.getElementById("receipt"); part !== null && part.dataset.next; ) {
+    try {
+      part = await fetchPart("receipt", part.dataset.next);
+      if (put(part, "receipt")) say(part.querySelector("p").textContent);
+    } catch {
+      return; // What stands there stays true: until when at most each node judges without it.
+    }
+  }
+}
+
 prepareCopying(document);
 prepareChoices(document);
 hideScriptless(document);
 for (const form of document.querySelectorAll("[data-live]")) prepareLive(form);
 for (const form of document.querySelectorAll("[data-advice]")) prepareAdvice(form);
 for (const part of document.querySelectorAll("[data-refresh]")) prepareRefresh(part);
+for (const form of document.querySelectorAll("[data-follows]")) prepareFollowing(form);
+followReceipt();

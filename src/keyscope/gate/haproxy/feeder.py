@@ -61,7 +61,7 @@ class Feeder:
         self._lock = asyncio.Lock()
         self._slack_ms = BOUND_MS - keys.longest_ms
         """By so much, of what whoever waits has patience for, a clock that is set back may lengthen a leave."""
-        self._unreached_until_ms = clock.now_ms() + BOUND_MS
+        self._unreached_until_ms = clock.now_ms() + keys.longest_ms
         """Until then a process that we cannot reach, perhaps one of a feeder before us, may judge alone."""
         self._look_at_ms = 0
         self._tick_s = min(TICK_S, keys.longest_ms / _TICKS / 1000)

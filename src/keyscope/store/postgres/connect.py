@@ -33,8 +33,16 @@ _READ_PAUSE_S, _WRITE_PAUSE_S = 60, 5
 """Whoever is silent for longer inside a transaction is cut off. A node that was stopped while it wrote would otherwise
 keep all others from writing."""
 
-_SETTINGS = """
-SELECT set_config('search_path', %s, false),
+NOTICES_US = """
+SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),
+    set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '10000', false)
+"""
+"""The server notices too, as soon as we do (address.py), when our host is gone without a word. By itself it would keep
+such a connection for hours, with what it holds."""
+
+_SETTINGS = f"""
+{NOTICES_US.rstrip()},
+    set_config('search_path', %s, false),
     set_config('statement_timeout', %s, false),
     set_config('lock_timeout', %s, false),
     set_config('idle_in_transaction_session_timeout', %s, false),
@@ -84,13 +92,18 @@ class Link(Connection[tuple[Any, ...]]):
             self.warned = said.message_primary or "a warning"
 
 
+def settings(pause_s: int = _READ_PAUSE_S) -> tuple[str, tuple[str, ...]]:
+    """The first statement on a connection, with its parameters."""
+    times = (STATEMENT_TIMEOUT_S, LOCK_TIMEOUT_S, pause_s)
+    return _SETTINGS, (SCHEMA, *(f"{seconds}s" for seconds in times))
+
+
 def connect(address: Address, *, pause_s: int = _READ_PAUSE_S) -> Link:
     """A connection without a check of what is there. Raises psycopg.Error."""
     link = Link.connect(**address.parameters, autocommit=True, prepare_threshold=0)  # type: ignore[arg-type]
     try:
         link.add_notice_handler(link.note)
-        times = (STATEMENT_TIMEOUT_S, LOCK_TIMEOUT_S, pause_s)
-        link.execute(_SETTINGS, (SCHEMA, *(f"{seconds}s" for seconds in times)))
+        link.execute(*settings(pause_s))
     except BaseException:
         link.close()
         raise

@@ -75,6 +75,11 @@ class PostgresReader(SqlReader):
             raise StoreUnavailable("the record of an earlier secret is damaged: it leads to no key")
         return Lineage(rows.as_found_by(former, line.key), line.parent)
 
+    def place(self) -> tuple[str, int]:
+        """Which life of which database this is, and the number of its newest change."""
+        row = self._one(pg.PLACE)
+        return (str(row[0]), int(row[1])) if row is not None else ("", 0)
+
     def stamp(self) -> object:
         """Something that differs after every commit."""
         return self._one(pg.STAMP)

@@ -27,17 +27,21 @@ _LOOK_NS = 1_000_000_000
 _GRACE_S = 2.0
 """What the follower may take to answer beyond the time that it was given."""
 
+_MOST_KEPT = 4096
+"""Changes whose first question is remembered."""
+
 
 class Question(Struct, frozen=True):
     """Wait at most so long until the change with this number is here; with an ``epoch``, at every node.
 
     The epoch says in which life of the database the change was committed: a record whose place was taken meanwhile
-    knows nothing of who is with the new one.
+    knows nothing of who is with the new one. With ``known``, do not wait once the receipt has another tag.
     """
 
     number: int
     wait_ms: int
     epoch: str | None = None
+    known: str | None = None
 
 
 class Answered(Struct, frozen=True):
@@ -56,15 +60,23 @@ class Confirmations:
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
+        self._since: dict[tuple[str, int], int] = {}
+        """When each change was first asked about, the newest of them: it was committed by then."""
 
     async def answer(self, asked: Question) -> Answered:
         """Returns as soon as it is everywhere, or after the time."""
-        since_ns = now_ns()
-        end_ns = since_ns + asked.wait_ms * 1_000_000
+        end_ns = now_ns() + asked.wait_ms * 1_000_000
         if asked.epoch is None:
             return Answered(await self._is_here(asked.number, end_ns))
-        receipt = await self._receipt(asked.number, asked.epoch, since_ns, end_ns)
+        receipt = await self._receipt(asked, asked.epoch, end_ns)
         return Answered(self._follower.number >= asked.number, receipt)
+
+    def _committed_ns(self, epoch: str, number: int) -> int:
+        """A time by which it was committed: always the same, so that who asks again sees the same leases end."""
+        since_ns = self._since.setdefault((epoch, number), now_ns())
+        if len(self._since) > _MOST_KEPT:
+            del self._since[next(iter(self._since))]
+        return since_ns
 
     async def _is_here(self, number: int, end_ns: int) -> bool:
         bell = self._follower.bell
@@ -72,14 +84,15 @@ class Confirmations:
             await bell.heard(rings, (end_ns - at_ns) / 1e9)
         return self._follower.number >= number
 
-    async def _receipt(self, number: int, epoch: str, since_ns: int, end_ns: int) -> Receipt | None:
+    async def _receipt(self, asked: Question, epoch: str, end_ns: int) -> Receipt | None:
         bell, registry = self._follower.bell, self._follower.registry
+        since_ns = self._committed_ns(epoch, asked.number)
         self._follower.look()
         while True:
             rings, at_ns = bell.rings, now_ns()
             knows = self._follower.epoch == epoch and registry.knows(since_ns)
-            receipt = self._now(number, since_ns, at_ns) if knows else None
-            if receipt is not None and (not receipt.pending or at_ns >= end_ns):
+            receipt = self._now(asked.number, since_ns, at_ns) if knows else None
+            if receipt is not None and (at_ns >= end_ns or _is_news(receipt, asked.known)):
                 return receipt
             if at_ns >= end_ns + _LOOK_NS:
                 return None
@@ -114,6 +127,10 @@ class Confirmations:
             writer.write(msgspec.json.encode(answered) + b"\n")
             await writer.drain()
         writer.close()
+
+
+def _is_news(receipt: Receipt, known: str | None) -> bool:
+    return not receipt.pending or known not in (None, receipt.tag)
 
 
 class Confirmer:

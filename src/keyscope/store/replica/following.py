@@ -81,9 +81,8 @@ class Follower:
         self._looks = Bell()
         """Rings when somebody wants the nodes looked at."""
         self._asked_ns = 0
-        self._heard_ns = 0
         self._acknowledged = 0
-        self._wants_all = self._builds = False
+        self._wants_all = False
 
     @property
     def node(self) -> Node:
@@ -111,7 +110,6 @@ class Follower:
                 for error in group.exceptions:
                     said = " ".join(self._followed.address.hide(str(error)).split())
                     log.error("the record is not followed: %s", said or type(error).__name__)
-                self._builds = False
                 self._wants_all |= group.subgroup(Gap) is not None
             await asyncio.sleep(_AGAIN_S)
 
@@ -127,18 +125,17 @@ class Follower:
 
     async def _follow(self) -> None:
         async with AsyncExitStack() as stack:
-            reading, beating, listening = [
+            reading, beating, listening = records = [
                 Record(await stack.enter_async_context(await self._connection())) for _ in range(3)
             ]
-            self._heard_ns, self._asked_ns = now_ns(), 0
-            for record in (reading, beating, listening):
-                await record.begin()
-            sockets = [record.descriptor for record in (reading, beating, listening)]
+            self._asked_ns = 0
             async with asyncio.TaskGroup() as works:
-                works.create_task(self._watch(sockets))
+                works.create_task(self._watch(records))
                 works.create_task(self._follow_from(reading, beating, listening, works))
 
     async def _follow_from(self, reading: Record, beating: Record, listening: Record, works: asyncio.TaskGroup) -> None:
+        for record in (reading, beating, listening):
+            await record.begin()
         await reading.need_not_last()
         await listening.listen()
         await self._settle(reading, beating)
@@ -158,12 +155,10 @@ class Follower:
             raise StoreUnavailable("two connections have led to two records")
         if self._wants_all or place.epoch != self._replica.epoch or place.number < self._replica.number:
             log.info("the replica is built anew, from change %d of %s", place.number, place.epoch)
-            self._builds = True
             await asyncio.to_thread(self._build)
-            self._wants_all = self._builds = False
+            self._wants_all = False
             self.registry.forget()
         self._acknowledged = 0
-        self._heard_ns = now_ns()
 
     def _build(self) -> None:
         with (
@@ -173,20 +168,23 @@ class Follower:
             self._lease.end()
             self._replica.rebuild(whole)
 
-    async def _watch(self, sockets: list[int]) -> None:
-        """Cut connections over which nothing comes any more: whoever waits there then hears of it."""
-        while True:
+    async def _watch(self, records: list[Record]) -> None:
+        """When one of the connections owes an answer for too long, cut them all: whoever waits there then hears of it.
+
+        Each is looked at by itself: where only long packets are lost, beats go on while nothing can be read.
+        """
+        sockets = [record.descriptor for record in records]
+        while max(record.silent_ns() for record in records) <= self._followed.patience_s * 1e9:
             await asyncio.sleep(_AGAIN_S)
-            if not self._builds and now_ns() - self._heard_ns > self._followed.patience_s * 1e9:
-                for descriptor in sockets:
-                    _cut(descriptor)
-                raise TimeoutError("the record does not answer")
+        for descriptor in sockets:
+            _cut(descriptor)
+        raise TimeoutError("the record does not answer")
 
     async def _beats(self, record: Record) -> None:
         while True:
             asked_ns = now_ns()
             await record.beat(self._node)
-            self._heard_ns, self._asked_ns = now_ns(), asked_ns
+            self._asked_ns = asked_ns
             self._news.ring()
             await asyncio.sleep(self._node.lease_ms / 1000 / _BEATS_PER_LEASE)
 
@@ -209,7 +207,6 @@ class Follower:
         more = True
         while more:
             changes = await record.changes(self._replica.number)
-            self._heard_ns = now_ns()
             if not changes.follow(self._replica.number):
                 raise Gap(f"after change {self._replica.number} come {changes.numbers[:3]}")
             if changes.numbers:

@@ -10,10 +10,16 @@ from keyscope.model.event import Event, EventKind
 _GIVING = frozenset(
     {
         EventKind.ACCOUNT_CREATED,
+        EventKind.ACCOUNT_RULES_CHANGED,  # they bind who mints and changes, and that is asked of the record itself
         EventKind.KEY_MINTED,
         EventKind.KEY_RESUMED,
         EventKind.KEY_UNDELETED,
+        EventKind.KEY_RENEWED,
         EventKind.KEY_DEAD_USED,
+        EventKind.HOLD_CREATED,  # these too: a held call is sent by whoever takes it in the record
+        EventKind.HOLD_APPROVED,
+        EventKind.HOLD_REFUSED,
+        EventKind.HOLD_ENDED,
         EventKind.WEBHOOK_ADDED,
         EventKind.WEBHOOK_REMOVED,
     }

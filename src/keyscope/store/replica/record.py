@@ -5,19 +5,20 @@ Every question is one statement, so its answer is one view.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from msgspec import Struct
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, AsyncCursor, Connection
 
 from keyscope.errors import StoreUnavailable
-from keyscope.store.postgres.connect import SCHEMA
+from keyscope.store.postgres.connect import NOTICES_US, SCHEMA, settings
 from keyscope.store.postgres.query import CHANNEL, PLACE
 from keyscope.store.replica.changes import Changes, RevokedLink, StoredFormer, StoredKey, StoredRun
 from keyscope.store.replica.file import Snapshot
+from keyscope.store.replica.lease import now_ns
 from keyscope.store.replica.registry import NodeRow
 
 CHANGED = CHANNEL
@@ -80,6 +81,8 @@ class Record:
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
         self._doubts = ""
+        self._awaited = 0
+        self._since_ns = 0
         connection.add_notice_handler(self._noticed)
 
     @property
@@ -87,13 +90,17 @@ class Record:
         """Of the socket."""
         return self._connection.fileno()
 
+    def silent_ns(self) -> int:
+        """For how long it has owed an answer, and given none. A beat is not counted: its commit waits for a standby."""
+        return now_ns() - self._since_ns if self._awaited else 0
+
     async def place(self) -> Place:
         row = await self._one(PLACE)
         return Place(row[0], row[1])
 
     async def changes(self, after: int) -> Changes:
         """What was committed after a number, at most ``PAGE`` of it."""
-        found = await self._connection.execute(_CHANGES, {"after": after, "page": PAGE})
+        found = await self._ask(_CHANGES, {"after": after, "page": PAGE})
         rows = await found.fetchall()
         return Changes(
             tuple(row[1] for row in rows if row[0] == "number"),
@@ -113,31 +120,31 @@ class Record:
 
     async def acknowledge(self, node_id: str, number: int) -> None:
         """Say that everything up to the number is applied. It need not last: it is said again."""
-        await self._connection.execute(_ACKNOWLEDGE, {"id": node_id, "number": number})
+        await self._ask(_ACKNOWLEDGE, {"id": node_id, "number": number})
 
     async def need_not_last(self) -> None:
         """What this connection commits need not survive a crash of the record."""
-        await self._connection.execute("SET synchronous_commit = off")
+        await self._ask("SET synchronous_commit = off")
 
     async def nodes(self) -> list[NodeRow]:
-        found = await self._connection.execute(_NODES)
+        found = await self._ask(_NODES)
         return [NodeRow(*row) for row in await found.fetchall()]
 
     async def forget(self, row: NodeRow) -> None:
         """Take out a node that was silent for long, unless it is not any more."""
-        await self._connection.execute(_FORGET, (row.id, row.beat))
+        await self._ask(_FORGET, (row.id, row.beat))
 
     async def leave(self, node_id: str) -> None:
         """Take out this node, whose lease is over for good."""
-        await self._connection.execute(_LEAVE, (node_id,))
+        await self._ask(_LEAVE, (node_id,))
 
     async def begin(self) -> None:
         """To be called first."""
-        await self._connection.execute(f"SET search_path TO {SCHEMA}")
+        await self._ask(*settings())
 
     async def listen(self) -> None:
-        await self._connection.execute(f"LISTEN {CHANGED}")
-        await self._connection.execute(f"LISTEN {ACKNOWLEDGED}")
+        await self._ask(f"LISTEN {CHANGED}")
+        await self._ask(f"LISTEN {ACKNOWLEDGED}")
 
     async def heard(self) -> AsyncIterator[tuple[str, str]]:
         """Channel and payload of what is notified, for ever. No other use of the connection meanwhile."""
@@ -145,11 +152,23 @@ class Record:
             yield notice.channel, notice.payload
 
     async def _one(self, statement: str) -> tuple[Any, ...]:
-        found = await self._connection.execute(statement)
+        found = await self._ask(statement)
         row = await found.fetchone()
         if row is None:
             raise StoreUnavailable("the record answered nothing")
         return tuple(row)
+
+    async def _ask(
+        self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> AsyncCursor[Any]:
+        if not self._awaited:
+            self._since_ns = now_ns()
+        self._awaited += 1
+        try:
+            return await self._connection.execute(statement, parameters)
+        finally:
+            self._awaited -= 1
+            self._since_ns = now_ns()
 
     def _noticed(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.sqlstate == _NOT_REPLICATED:
@@ -159,6 +178,7 @@ class Record:
 @contextmanager
 def snapshot(connection: Connection[Any]) -> Iterator[Snapshot]:
     """All that a replica holds, in one view of the record. Read it to its end, in the order of its fields."""
+    connection.execute(NOTICES_US)
     connection.execute(f"SET search_path TO {SCHEMA}")
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

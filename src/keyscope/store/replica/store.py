@@ -14,8 +14,9 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from keyscope.authority.ports import Index, Reader, Writer
-from keyscope.authority.receipts import wanted
-from keyscope.errors import StoreUnavailable
+from keyscope.authority.receipts import Asked, Receipt, wanted
+from keyscope.errors import StoreUnavailable, UnknownReceipt
+from keyscope.store.postgres.session import PostgresReader
 from keyscope.store.postgres.store import PostgresStore
 from keyscope.store.postgres.things import PostgresThings
 from keyscope.store.postgres.writer import PostgresWriter
@@ -95,10 +96,12 @@ class NodeStore(ReplicaStore):
     def write(self, work: Callable[[Writer], T]) -> T:
         """Raises StoreUnavailable also if the change was committed and nobody can say which nodes have it."""
 
+        wants = wanted() is not None  # asked here: whoever leads a batch runs the work of all
+
         def noted(writer: Writer) -> tuple[T, int, str | None]:
             noting, record = Noting(writer), cast(PostgresWriter, writer)
             result = work(noting.as_writer)
-            return result, record.change, record.epoch() if noting.takes or wanted() is not None else None
+            return result, record.change, record.epoch() if noting.takes or wants else None
 
         result, number, epoch = self._record.write(noted)
         if epoch is not None:
@@ -107,13 +110,31 @@ class NodeStore(ReplicaStore):
             self._wait_here(number)
         return result
 
+    def receipt(self, asked: Asked) -> Receipt:
+        """How it stands with a change now, whichever node made it; waits no longer than a write does.
+
+        Raises UnknownReceipt for what was not committed in this life of the record, and StoreUnavailable.
+        """
+        epoch, newest = self._record.read(lambda reader: cast(PostgresReader, reader).place())
+        if asked.epoch != epoch or not 0 < asked.number <= newest:
+            raise UnknownReceipt(f"change {asked.number} of {asked.epoch}")
+        wait_ms = min(asked.wait_ms, self._receipt_wait_ms)
+        return self._receipt(Question(asked.number, wait_ms, epoch, asked.known))
+
     def _wait_everywhere(self, number: int, epoch: str) -> None:
-        answered = self._confirmer.ask(Question(number, self._receipt_wait_ms, epoch))
-        if answered.receipt is None:
-            raise StoreUnavailable(f"change {number} is committed, and the record does not say which nodes have it")
-        receipts = wanted()
+        receipts, wait_ms = wanted(), self._receipt_wait_ms
+        if receipts is not None and receipts.wait_ms is not None:
+            wait_ms = min(receipts.wait_ms, wait_ms)
+            self._wait_here(number)  # who does not wait for others still finds here what it wrote
+        receipt = self._receipt(Question(number, wait_ms, epoch))
         if receipts is not None:
-            receipts.put(answered.receipt)
+            receipts.put(receipt)
+
+    def _receipt(self, question: Question) -> Receipt:
+        receipt = self._confirmer.ask(question).receipt
+        if receipt is None:
+            raise StoreUnavailable(f"change {question.number} is committed, and nobody can say which nodes have it")
+        return receipt
 
     def _wait_here(self, number: int) -> None:
         """One asks at a time: what it waits for has nearly always brought what the others wait for, too."""
