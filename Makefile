@@ -31,6 +31,7 @@ run: $(RUN)  ## start Keyscope on SQLite (keyscope.db here), print the first key
 test: $(DEV)  ## run the whole suite
 	@scripts/programs.sh
 	@$(BIN)/python -m scripts.sdks
+	@$(BIN)/python -m scripts.postgresql
 	@$(BIN)/python -m pytest
 
 check: $(DEV)  ## lint, types, import floors, docs and their site

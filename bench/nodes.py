@@ -8,6 +8,7 @@ process that follows as a node does: from the return of the commit until the rep
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import tempfile
 import time
@@ -19,15 +20,16 @@ from statistics import median
 
 import psutil  # type: ignore[import-untyped]
 import psycopg
-from tests.live import Live
+from tests.live import Live, wire_scopes
 from tests.nodes.cluster import Cluster, running
-from tests.nodes.faults import FAULTS, befall
+from tests.nodes.faults import FAULTS, Outcome, befall
 from tests.nodes.operations import Operations
+from tests.nodes.record_faults import HOUR_S, clock_is_set, is_taken_over, starts_anew, with_clock, with_standby
 from tests.nodes.team import Team, team
 from tests.nodes.traffic import minted, traffic
 
 from bench import keys
-from bench.load import KEYS_IN_TURN, require_wrk, wrk
+from bench.load import KEYS_IN_TURN, post, require_wrk, wrk
 from bench.measure import interleaved, percentile, ratios
 from bench.processes import SERVER_CORE
 from bench.report import Row, at_least, at_most, known
@@ -40,7 +42,8 @@ from keyscope.store.replica.lease import Lease
 from keyscope.store.replica.record import Node, snapshot
 
 NAME = "nodes"
-_LEASE_MS = 1000
+_LASTS_S = 1.5
+"""A fault, which is longer than the leases of the nodes."""
 _TOUCH = """
 WITH given AS (UPDATE keyscope.numbers SET change = change + 1 RETURNING change),
 changed AS (INSERT INTO keyscope.changes SELECT change, ARRAY[%s] FROM given RETURNING number)
@@ -65,6 +68,8 @@ def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as name, running(fsync="on") as cluster:
         with team(Path(name) / "nodes", cluster) as three:
             found = [*_receipts(three, 200 if quick else 5000), *_faults(three)]
+            found += _mints(three, Path(name), 3 if quick else 10)
+        found += _faults_of_the_record(Path(name))
         found += _verifying(Path(name), *((2, 1) if quick else (7, 3)))
         return [*found, *_followed(Path(name), cluster, 100_000 if quick else 1_000_000, 500 if quick else 3000)]
 
@@ -119,12 +124,34 @@ def _per_s(server: Live, keys_in: Path, seconds: int) -> float:
 
 def _faults(three: Team) -> Iterator[Row]:
     for fault in FAULTS:
-        outcome = befall(three, fault, lasts_s=_LEASE_MS / 1000 + 0.5)
-        yield Row(f"{fault.name}: accepted after a receipt", float(outcome.wrongly), "calls", at_most(0))
-        yield Row(f"{fault.name}: a revocation elsewhere has its receipt after", outcome.receipt_s, "s", known())
-        if outcome.closed_s is not None:
-            yield Row(f"{fault.name}: the last call accepted by the node", outcome.closed_s, "s", at_most(1.1))
-        yield Row(f"{fault.name}: ready again", outcome.recovered_s, "s", known())
+        yield from _what_came(fault.name, befall(three, fault, lasts_s=_LASTS_S))
+    yield from _what_came("PostgreSQL starts anew", starts_anew(three, _LASTS_S))
+
+
+def _faults_of_the_record(folder: Path) -> Iterator[Row]:
+    with with_standby(fsync="on") as (primary, standby), team(folder / "taken over", primary) as three:
+        yield from _what_came("a standby takes over", is_taken_over(three, standby))
+    with running(fsync="on") as cluster, with_clock(folder, cluster) as (two, clock):
+        yield from _what_came("the wall clock is set by an hour", clock_is_set(two, clock, HOUR_S, _LASTS_S))
+
+
+def _what_came(fault: str, outcome: Outcome) -> Iterator[Row]:
+    yield Row(f"{fault}: accepted after a receipt", float(outcome.wrongly), "calls", at_most(0))
+    yield Row(f"{fault}: a revocation elsewhere has its receipt after", outcome.receipt_s, "s", known())
+    if outcome.closed_s is not None:
+        yield Row(f"{fault}: the last call accepted by the node", outcome.closed_s, "s", at_most(1.1))
+    yield Row(f"{fault}: ready again", outcome.recovered_s, "s", known())
+
+
+def _mints(three: Team, folder: Path, seconds: int) -> Iterator[Row]:
+    """While the two others follow."""
+    require_wrk()
+    bodies = folder / "mint"
+    bodies.write_text(json.dumps({"name": "minted", "scopes": wire_scopes(["devboxes:read"])}) + "\n")
+    key = f"authorization: Bearer {three[0].first}"
+    load = partial(post, three[0].url, "/v1/restricted_keys", bodies, content_type="application/json", headers=(key,))
+    load(seconds=1)
+    yield Row("durable mints over HTTP at one of three nodes, 32 callers", load(seconds=seconds).per_s, "/s", known())
 
 
 def _followed(folder: Path, cluster: Cluster, count: int, changes: int) -> list[Row]:

@@ -4,7 +4,7 @@ A page of 5,000 devboxes (4 MB, each with a tunnel) is listed by the official Py
 key, which gets it as it is, and by keys whose reply is edited: cut down to what fits a pattern (all of it does, so that
 as much is sent), to the key's own (every one, written down before), and without the tokens. What is timed is what the
 SDK's caller waits for, its own reading of the page included. A look-up is one of 1,000,000 things, in random order, in
-processor time.
+processor time; that of a node which remembers nothing asks PostgreSQL, and is timed by the clock.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
 import runloop_api_client
+from tests.nodes.cluster import running
 
 from bench import keys, nginx
-from bench.measure import each_us, interleaved, medians, ratios
+from bench.measure import each_us, interleaved, medians, percentile, ratios
 from bench.processes import keyscope
 from bench.report import Row, at_most, known
+from keyscope.store.postgres.store import PostgresStore
 from keyscope.store.things import open_things
 
 NAME = "replies"
@@ -33,6 +36,11 @@ _BATCH = 10_000
 _KEYS = 1_000
 _ACCOUNT = "acct_bench"
 _DEVBOXES = [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_WRITE"}]
+_FILL = """
+INSERT INTO keyscope.things
+SELECT 'acct_bench', 'devboxes', 'dbx_' || lpad(number::text, 21, '0'), 'key_1 key_0', 0
+FROM generate_series(0, %s - 1) AS number
+"""
 _READING = [{"resource_type": "RESOURCE_TYPE_DEVBOXES", "access_level": "ACCESS_LEVEL_READ"}]
 
 
@@ -41,7 +49,7 @@ def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)  # nginx's worker is another user
-        return [_look_up(directory, things), *_page(directory, rounds)]
+        return [_look_up(directory, things), *_asked_for(things, rounds), *_page(directory, rounds)]
 
 
 def _look_up(directory: Path, count: int) -> Row:
@@ -53,6 +61,26 @@ def _look_up(directory: Path, count: int) -> Row:
     took = min(each_us(lambda things: ledger.owners(_ACCOUNT, things), asked) for _ in range(5))
     ledger.close()
     return Row(f"own ledger, one look-up of {count:,} things", took, "µs", at_most(10))
+
+
+def _asked_for(count: int, rounds: int) -> list[Row]:
+    with running(fsync="on") as cluster, closing(PostgresStore.open(cluster.url())) as store:
+        cluster.ask(_FILL, count)
+        one_us = [_asked_us(store, count, 1) for _ in range(200 * rounds)]
+        page_us = [_asked_us(store, count, ITEMS) for _ in range(rounds)]
+    what = f"own ledger in PostgreSQL, one look-up of {count:,} things that the node does not remember"
+    return [
+        Row(f"{what}, p50", median(one_us), "µs", known()),
+        Row(f"{what}, p99", percentile(one_us, 0.99), "µs", known()),
+        Row(f"the same for {ITEMS:,} in one question, p50", median(page_us) / 1000, "ms", known()),
+    ]
+
+
+def _asked_us(store: PostgresStore, count: int, asked: int) -> float:
+    things, ids = store.open_things(), [("devboxes", _id(random.randrange(count))) for _ in range(asked)]
+    began = time.perf_counter()
+    things.owners(_ACCOUNT, ids)
+    return (time.perf_counter() - began) * 1e6
 
 
 def _page(directory: Path, rounds: int) -> list[Row]:

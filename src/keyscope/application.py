@@ -17,6 +17,8 @@ from keyscope.api.feed import Feed
 from keyscope.api.leaks import LeakRoutes
 from keyscope.api.meters import Meters
 from keyscope.authority.account import AccountRules
+from keyscope.authority.boxes import Box
+from keyscope.authority.checkpoint import seed_of
 from keyscope.authority.derivation import Derivation
 from keyscope.authority.holds import Holds
 from keyscope.authority.leaks import Leaks
@@ -58,6 +60,7 @@ from keyscope.webhooks.delivering import Limits as DeliveryLimits
 from keyscope.webhooks.making import Making
 from keyscope.webhooks.managing import Webhooks
 from keyscope.webhooks.opening import kept_for
+from keyscope.webhooks.signing import Sealer
 from keyscope.wire.asgi import Conversation, Message, Receive, Scope, Send, last_one, refuse_websocket, send_answer
 from keyscope.wire.call import Call, read_call
 from keyscope.wire.forwarded import Proxies
@@ -66,7 +69,7 @@ from keyscope.wire.problem import Answer, answer
 
 log = logging.getLogger(__name__)
 
-HELD = b"keyscope held calls v1"
+_HELD = b"keyscope held calls v1"
 """What the key is derived for that they are encrypted with."""
 _ENDING = ("/revoke", "/panic")
 
@@ -109,7 +112,7 @@ class Application:
         self._own = OwnThings(self.things, clock)
         self.runs = Runs(store, clock, self._barred)
         self.webhooks = kept_for(settings.beside, entropy)
-        self._holds = Holds(store, clock, entropy, self.webhooks.sealer.box(HELD))
+        self._holds = Holds(store, clock, entropy, held_box(settings, self.webhooks.sealer))
         self._sight = self._sees(BodySeen.LATER, sees_reply=True, holds=True)
         self._proxy = self._made_proxy(upstream)
         self._websockets = WebSocketGate(self.verifier, upstream, self._meter, self._sees(BodySeen.WHOLE))
@@ -291,6 +294,12 @@ def _noting(times: Times, send: Send) -> Send:
         await send(message)
 
     return noting
+
+
+def held_box(settings: Settings, sealer: Sealer) -> Box:
+    """What held calls are encrypted with: the same on all servers, if that is set."""
+    given = settings.held_key
+    return Box(seed_of(given.reveal()), _HELD) if given is not None else sealer.box(_HELD)
 
 
 def signing_keys(settings: Settings) -> SigningKeys | None:

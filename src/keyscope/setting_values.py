@@ -151,7 +151,8 @@ def password(text: str) -> Secret | None:
     return Secret(text) if text else None
 
 
-def audit_key(text: str) -> Secret | None:
+def random_key(text: str) -> Secret | None:
+    """32 bytes in base64."""
     if not text:
         return None
     seed_of(text)

@@ -24,7 +24,6 @@ from keyscope.setting_values import (
     Address,
     Network,
     address,
-    audit_key,
     bootstrap_key,
     counters,
     filled,
@@ -36,6 +35,7 @@ from keyscope.setting_values import (
     path,
     proxies,
     public_url,
+    random_key,
     seconds,
     upstream_key,
     whole,
@@ -138,6 +138,7 @@ class Settings(Struct, frozen=True):
     upstream_key: Secret | None
     bootstrap_key: Secret | None
     audit_key: Secret | None
+    held_key: Secret | None
     counters_password: Secret | None
 
     @property
@@ -263,8 +264,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "audit_key",
         "",
-        audit_key,
+        random_key,
         "Signs the audit's checkpoints: 32 bytes in base64. None: FILE.audit.key.",
+        secret=True,
+    ),
+    Setting(
+        "held_key",
+        "",
+        random_key,
+        "Encrypts held calls: 32 bytes in base64, the same on all servers. None: by FILE.webhooks.key.",
         secret=True,
     ),
     Setting("counters_password", "", password, "The password of what --counters names.", secret=True),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 
-from keyscope.application import HELD, signing_keys
+from keyscope.application import held_box, signing_keys
 from keyscope.authority.opening import waits_for_another
 from keyscope.authority.ports import Entropy, Store
 from keyscope.errors import ConfigurationError, Fault
@@ -57,13 +58,21 @@ def check_held(settings: Settings, store: Store, entropy: Entropy) -> None:
     """Raise ConfigurationError if held calls wait that this server can never open."""
     if settings.beside is None:
         return
-    mark = sealer_beside(settings.beside, entropy.random_bytes(SECRET_BYTES)).box(HELD).mark
+    mark = held_box(settings, sealer_beside(settings.beside, entropy.random_bytes(SECRET_BYTES))).mark
     if store.read(lambda reader: any(waits_for_another(reader, one.id, mark) for one in reader.accounts())):
         raise unusable(
-            f"In {without_password(settings.database)} held calls wait that are encrypted with another key than that in"
-            f" {key_beside(settings.beside)}. Copy the file from a server that can send them; it is the same on all. If"
-            " none has it any more, end those calls: keyscope db end-held."
+            f"In {without_password(settings.database)} held calls wait that are encrypted with another key than that of"
+            f" this server. {_remedy(settings, settings.beside)} If it is lost, end those calls: keyscope db end-held."
         )
+
+
+def _remedy(settings: Settings, beside: Path) -> str:
+    if settings.held_key is not None:
+        return "Set KEYSCOPE_HELD_KEY as it was when they were held, or unset it if it was not set."
+    return (
+        "Set KEYSCOPE_HELD_KEY if the other servers have it; else put their file in the place of"
+        f" {key_beside(beside)}, the same on all."
+    )
 
 
 def check_extras(settings: Settings) -> None:

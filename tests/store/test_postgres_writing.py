@@ -293,7 +293,18 @@ def test_a_server_that_hangs_is_given_up(own_server: Server) -> None:
     store.close()
 
 
-def test_a_commit_that_no_standby_confirms_is_an_error(own_server: Server) -> None:
+def _mint(store: PostgresStore) -> None:
+    put(store, a_key("key_1"))
+
+
+def _record(store: PostgresStore) -> None:
+    store.open_things().add(ACCOUNT.id, [("devboxes", "dbx_1")], ["key_0"], 1)
+
+
+@pytest.mark.parametrize("write", [_mint, _record])
+def test_a_commit_that_no_standby_confirms_is_an_error(
+    own_server: Server, write: Callable[[PostgresStore], None]
+) -> None:
     url = own_server.database()
     store = PostgresStore.open(url)
     put(store, a_key("key_0"))
@@ -303,7 +314,7 @@ def test_a_commit_that_no_standby_confirms_is_an_error(own_server: Server) -> No
         while rows(url, "SHOW synchronous_standby_names") != [("standby",)]:
             pass
         with ThreadPoolExecutor(1) as pool:
-            writing = pool.submit(put, store, a_key("key_1"))
+            writing = pool.submit(write, store)
             while not rows(url, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
                 pass
             with pytest.raises(StoreUnavailable, match="may not last"):

@@ -15,6 +15,7 @@ from keyscope.cli.trail import database_option
 from keyscope.store.moving import Movable
 from keyscope.store.moving import copy as copy_all
 from keyscope.store.open import SQLITE, open_store, sqlite_path, without_password
+from keyscope.store.postgres.address import is_postgres, parse
 from keyscope.store.sqlite import SqliteStore
 from keyscope.store.sqlite_moving import SqliteMoving
 from keyscope.store.trouble import unusable
@@ -64,6 +65,10 @@ def _there(database: str) -> str:
     """What is to be read is not made first."""
     if database.startswith(SQLITE) and not sqlite_path(database).exists():
         raise unusable(f"There is no database at {database}. Name the one that keyscope serve keeps the keys in.")
+    if is_postgres(database):
+        from keyscope.store.postgres.prepare import require_tables  # it takes a while, and not all need it
+
+        require_tables(parse(database))
     return database
 
 

@@ -1,7 +1,8 @@
 """Connections that are used again, and reading over them.
 
 One that the server has closed, because it was restarted or another took its place, is left and a new one made, without
-anybody noticing. One over which anything failed is never used again.
+anybody noticing. One over which anything failed is never used again. When one broke, those that wait beside it are left
+too: where PostgreSQL's host is gone without a word, or another one has its address, each would fail in its turn.
 """
 
 from __future__ import annotations
@@ -51,17 +52,22 @@ class Pool:
 
     def close(self) -> None:
         self._closed = True
+        self._leave_idle()
+
+    def _leave_idle(self) -> None:
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
 
     def _give_back(self, link: Link) -> None:
+        if link.broken:
+            self._leave_idle()
         if self._closed or not link.is_usable():
             link.close()
         else:
             self._idle.append(link)
             if self._closed:  # since the question
-                self.close()
+                self._leave_idle()
 
     def _borrow(self) -> Link:
         if self._closed:

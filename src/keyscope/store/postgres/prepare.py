@@ -29,6 +29,15 @@ def prepare(address: Address, marker: Marker | None) -> str:
     return own.database_id
 
 
+def require_tables(address: Address) -> None:
+    """Raise ConfigurationError for a database in which there is nothing of Keyscope's."""
+    with opening(address), connect(address) as link:
+        if migrate.version(link) == 0:
+            raise unusable(
+                f"The database {address.shown} is empty. Name the one that keyscope serve keeps the keys in."
+            )
+
+
 def _remembered(marker: Marker) -> Mark | None:
     folder = marker.path.parent
     try:

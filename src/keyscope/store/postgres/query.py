@@ -41,6 +41,14 @@ ADD_CHANGES = (
     "INSERT INTO changes SELECT number, string_to_array(ids, ' ')"
     " FROM unnest(CAST(?b AS BIGINT[]), CAST(?b AS TEXT[])) AS made(number, ids)"
 )
+KEPT_CHANGES = 100_000
+"""To follow more than that takes a node as long as to copy a million keys. One that is further behind finds that what
+comes next is not there, and copies everything anew. The newest is always there, so none can take it for nothing new."""
+
+DROP_EVERY = 1000
+DROP_CHANGES = "DELETE FROM changes WHERE number <= least(?, (SELECT min(number) + 4999 FROM changes))"
+"""Those up to a number, oldest first, a few at a time: where none was ever dropped there may be millions."""
+
 KEEP_NUMBERS = "UPDATE numbers SET change = ?, event = ?"
 
 CHANNEL = "keyscope_changes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from keyscope.store.postgres.query import KEPT_CHANGES
 from keyscope.store.session import SqlReader
 from keyscope.store.whole import Fault
 
@@ -17,7 +18,8 @@ _SAFE = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_pag
 def faults_of_postgres(reader: SqlReader) -> Iterator[Fault]:
     """Beside those of every database."""
     for change, event, count, first, last, last_event in reader.walk(_NUMBERS):
-        if (count, first or 1, last or 0) != (change, 1, change):
+        kept = 0 if last is None else last - first + 1
+        if (last or 0, kept) != (change, count) or count < min(change, KEPT_CHANGES):
             yield Fault("changes", f"there are {count}, numbered from {first} to {last}, and {change} were given")
         if (last_event or 0) != event:
             yield Fault("events", f"the last one is number {last_event}, and {event} were given")

@@ -44,7 +44,7 @@ class PostgresWriter(PostgresReader, SqlWriter):
         super().__init__(connection)
         self._supposes = supposes
         self.last_event = last.event
-        self._last_change = last.change
+        self._first_change = self._last_change = last.change
         self._event_before = last.event
         self._epoch = ""
         self._touched: dict[str, None] = {}
@@ -191,6 +191,8 @@ class PostgresWriter(PostgresReader, SqlWriter):
             numbers, ids = zip(*self._made, strict=True)
             self._connection.tell(pg.ADD_CHANGES, (list(numbers), list(ids)))
             self._connection.tell(pg.NOTIFY, (str(last.change),))
+            if last.change // pg.DROP_EVERY > self._first_change // pg.DROP_EVERY:
+                self._connection.tell(pg.DROP_CHANGES, (last.change - pg.KEPT_CHANGES,))
         if self._connection.wrote:
             self._connection.tell(pg.KEEP_NUMBERS, last)
         return last
