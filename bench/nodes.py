@@ -20,13 +20,15 @@ from statistics import median
 
 import psutil  # type: ignore[import-untyped]
 import psycopg
+from tests.haproxy.inside import Inside
 from tests.live import Live, wire_scopes
 from tests.nodes.cluster import Cluster, running
-from tests.nodes.faults import FAULTS, Outcome, befall
+from tests.nodes.faults import ALSO_WITH_ENGINE, FAULTS, OF_ENGINE, Outcome, befall
 from tests.nodes.operations import Operations
 from tests.nodes.record_faults import HOUR_S, clock_is_set, is_taken_over, starts_anew, with_clock, with_standby
-from tests.nodes.team import Team, team
+from tests.nodes.team import HAPROXY, Team, team, wait
 from tests.nodes.traffic import minted, traffic
+from tests.recorder import Recorder
 
 from bench import keys
 from bench.load import KEYS_IN_TURN, post, require_wrk, wrk
@@ -70,12 +72,13 @@ def run(quick: bool) -> list[Row]:
             found = [*_receipts(three, 200 if quick else 5000), *_faults(three)]
             found += _mints(three, Path(name), 3 if quick else 10)
         found += _faults_of_the_record(Path(name))
+        found += _engines(Path(name), 100 if quick else 1000)
         found += _verifying(Path(name), *((2, 1) if quick else (7, 3)))
         return [*found, *_followed(Path(name), cluster, 100_000 if quick else 1_000_000, 500 if quick else 3000)]
 
 
 def _receipts(three: Team, count: int) -> list[Row]:
-    quiet_ms = [_receipt_ms(three, key.id) for key in minted(three[0], 100 if count < 1000 else 1000)]
+    quiet_ms = _receipts_ms(three, 100 if count < 1000 else 1000)
     with traffic(three, minted(three[0], 200)) as asking:
         operations = Operations(three, asking, Random(1))
         operations.run(count)
@@ -91,10 +94,31 @@ def _receipts(three: Team, count: int) -> list[Row]:
     ]
 
 
+def _receipts_ms(three: Team, count: int) -> list[float]:
+    """One after the other, while nothing else is asked."""
+    return [_receipt_ms(three, key.id) for key in minted(three[0], count)]
+
+
 def _receipt_ms(three: Team, key_id: str) -> float:
     began = time.perf_counter()
     three.revoke(key_id)
     return (time.perf_counter() - began) * 1000
+
+
+def _engines(folder: Path, count: int) -> Iterator[Row]:
+    """Three nodes where HAProxy judges: each acknowledges once its HAProxy has been told."""
+    with (
+        running(fsync="on") as cluster,
+        Recorder() as upstream,
+        team(folder / "engines", cluster, options=HAPROXY, upstream=upstream.url) as three,
+    ):
+        for member in three.members:
+            wait(Inside(member).is_judging, "HAProxy judges")
+        took_ms = _receipts_ms(three, count)
+        yield Row("receipt of three nodes where HAProxy judges, p50", median(took_ms), "ms", known())
+        yield Row("receipt of three nodes where HAProxy judges, p99", percentile(took_ms, 0.99), "ms", at_most(50))
+        for fault in (*OF_ENGINE, *ALSO_WITH_ENGINE):
+            yield from _what_came(f"where HAProxy judges, {fault.name}", befall(three, fault, lasts_s=_LASTS_S))
 
 
 def _verifying(folder: Path, rounds: int, seconds: int) -> list[Row]:

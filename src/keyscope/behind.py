@@ -75,8 +75,11 @@ async def run_engine(settings: Settings, policy: Policy, folder: Path, parent: C
 
 
 def _longest_ms(settings: Settings) -> int:
-    """For how long HAProxy may judge alone: at a node half of its lease at most, for it has to end well before it."""
-    return min(LEASE_MS, int(settings.max_staleness * 500)) if settings.is_node else LEASE_MS
+    """For how long HAProxy may judge alone: at a node half of its lease, and half of the usual time, at most.
+
+    So a clock that is set back makes it outlast neither the lease nor the patience of whoever waits for HAProxy.
+    """
+    return min(LEASE_MS // 2, int(settings.max_staleness * 500)) if settings.is_node else LEASE_MS
 
 
 @contextlib.asynccontextmanager

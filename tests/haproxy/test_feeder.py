@@ -78,6 +78,14 @@ def test_a_leave_that_may_have_arrived_is_waited_for() -> None:
     assert confirmed_ms >= until_ms
 
 
+def test_where_leaves_are_shorter_than_the_patience_for_them_one_that_a_clock_has_lengthened_is_waited_for_too() -> (
+    None
+):
+    keys = StoreKeys(MemoryStore(), LEASE_MS // 2)
+    confirmed_ms, until_ms = asyncio.run(_confirmed_after_ms(DeafSocket(), keys=keys))
+    assert confirmed_ms >= until_ms + LEASE_MS // 2
+
+
 def test_without_maps_haproxy_gets_no_leave_and_new_maps_are_wanted() -> None:
     wanted: list[bool] = []
     _, until_ms = asyncio.run(_confirmed_after_ms(DeafSocket(NO_MAPS), lambda: wanted.append(True)))

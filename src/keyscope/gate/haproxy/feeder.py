@@ -1,9 +1,9 @@
 """Keeps HAProxy true: tells it what has changed, and renews its leave to judge alone.
 
-The leave lasts two seconds, or less at a node, and is renewed only after everything that was committed before has been
-told. So a HAProxy that the feeder cannot reach, or whose feeder has died, asks Keyscope about everything before long,
-and whoever waits for a change to be told, waits at most as long (``confirm``). The time is that of a clock that never
-goes backwards: if HAProxy's clock is set back, its leave seems too long to it, and it asks.
+The leave lasts two seconds, one at a node, or less, and is renewed only after everything that was committed before has
+been told. So a HAProxy that the feeder cannot reach, or whose feeder has died, asks Keyscope about everything before
+long, and whoever waits for a change to be told, waits at most as long (``confirm``). The time is that of a clock that
+never goes backwards: if HAProxy's clock is set back, its leave seems too long to it, and it asks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from keyscope.authority.copying import Keys, Point
 from keyscope.authority.ports import Clock
 from keyscope.errors import KeyscopeError
+from keyscope.gate.followers import BOUND_MS
 from keyscope.gate.haproxy.bits import Bits
 from keyscope.gate.haproxy.files import NO_MAPS
 from keyscope.gate.haproxy.news import News, news
@@ -58,6 +59,8 @@ class Feeder:
         self._on_too_much = on_too_much
         self._fed: list[Process] = []
         self._lock = asyncio.Lock()
+        self._slack_ms = BOUND_MS - keys.longest_ms
+        """By so much, of what whoever waits has patience for, a clock that is set back may lengthen a leave."""
         self._unreached_until_ms = clock.now_ms() + keys.longest_ms
         """Until then a process that we cannot reach, perhaps one of a feeder before us, may judge alone."""
         self._look_at_ms = 0
@@ -198,7 +201,7 @@ class Feeder:
             log.warning("HAProxy cannot be told of changes, and asks about everything before long: %s", error)
         self._fed.remove(fed)
         fed.is_leaving = True
-        self._unreached_until_ms = max(self._unreached_until_ms, fed.until_ms)
+        self._unreached_until_ms = max(self._unreached_until_ms, fed.until_ms + self._slack_ms)
 
 
 def _is_due(fed: Process, now_ms: int, leave_ms: int) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -125,9 +126,7 @@ class Follower:
 
     async def _follow(self) -> None:
         async with AsyncExitStack() as stack:
-            reading, beating, listening = records = [
-                Record(await stack.enter_async_context(await self._connection())) for _ in range(3)
-            ]
+            reading, beating, listening = records = await self._records(stack)
             self._asked_ns = 0
             async with asyncio.TaskGroup() as works:
                 works.create_task(self._watch(records))
@@ -245,8 +244,19 @@ class Follower:
                 await record.forget(row)
             await self._looks.heard(rings, _LOOK_S)
 
-    async def _connection(self) -> AsyncConnection[Any]:
-        return await AsyncConnection.connect(**self._parameters, autocommit=True)
+    async def _records(self, stack: AsyncExitStack) -> list[Record]:
+        """Three connections to one server. Where there are several, the second and third know which it is.
+
+        Each would otherwise try the one that is gone first, and wait for it.
+        """
+        first = await stack.enter_async_context(await self._connection())
+        place = {name: str(getattr(first.info, name)) for name in ("host", "hostaddr", "port")}
+        there = {name: place[name] for name in place if name in self._parameters}
+        others = [await stack.enter_async_context(await self._connection(there)) for _ in range(2)]
+        return [Record(connection) for connection in (first, *others)]
+
+    async def _connection(self, there: Mapping[str, str] = MappingProxyType({})) -> AsyncConnection[Any]:
+        return await AsyncConnection.connect(**{**self._parameters, **there}, autocommit=True)
 
 
 def _cut(descriptor: int) -> None:
