@@ -49,6 +49,10 @@ _SETTINGS = f"""
     CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
         THEN set_config('synchronous_commit', 'on', false) END
 """
+LOOK_UP = "SET enable_seqscan = off"
+"""For connections that look up by indexes. A plan is kept as it was made when a table was empty, until the server has
+counted the rows: it would read the whole table each time."""
+
 _DATABASE_ID = "SELECT value FROM meta WHERE name = 'database_id'"
 _WARNING = "01000"
 
@@ -126,7 +130,9 @@ def reading(address: Address, known_id: str) -> Link:
 
 def writing(address: Address, known_id: str) -> Link:
     """The same for writing."""
-    return _same(connect(address, pause_s=_WRITE_PAUSE_S), address, known_id)
+    link = _same(connect(address, pause_s=_WRITE_PAUSE_S), address, known_id)
+    link.execute(LOOK_UP)
+    return link
 
 
 def _same(link: Link, address: Address, known_id: str) -> Link:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection, AsyncCursor, Connection
 
 from keyscope.errors import StoreUnavailable
-from keyscope.store.postgres.connect import NOTICES_US, SCHEMA, settings
+from keyscope.store.postgres.connect import LOOK_UP, NOTICES_US, SCHEMA, settings
 from keyscope.store.postgres.query import CHANNEL, PLACE
 from keyscope.store.replica.changes import Changes, RevokedLink, StoredFormer, StoredKey, StoredRun
 from keyscope.store.replica.file import Snapshot
@@ -141,6 +141,7 @@ class Record:
     async def begin(self) -> None:
         """To be called first."""
         await self._ask(*settings())
+        await self._ask(LOOK_UP)
 
     async def listen(self) -> None:
         await self._ask(f"LISTEN {CHANGED}")
