@@ -1,8 +1,7 @@
 """Three nodes, PostgreSQL and Valkey, each on a host of its own. A program: it reads questions, a line each, and
 answers with a line of JSON.
 
-It is started in a network of its own (``conftest``), where it makes the hosts. The nodes and their first key are made
-at the first question.
+It is started in a network of its own (``conftest``), where it makes the hosts, and starts all of them first.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ LEASE_S = 1.0
 
 
 class Site(NamedTuple):
-    """All there is."""
+    """The hosts, and the nodes on three of them."""
 
     network: Network
     team: Team

@@ -56,6 +56,7 @@ class Persistent(Operations):
 
 def weathered(network: Network, team: Team, seed: int, lasts_s: float) -> dict[str, Any]:
     """Operations for so long. Says what was accepted wrongly, how much was asked, and which faults there were."""
+    _all_ready(team)
     keys = minted(team[0], KEYS)
     with (
         traffic(team, keys) as asking,
@@ -69,8 +70,7 @@ def weathered(network: Network, team: Team, seed: int, lasts_s: float) -> dict[s
         ]
         end_s = time.monotonic() + lasts_s
         list(threads.map(lambda operator: operator.run_until(end_s), operators))
-    for member in team.members:
-        member.wait_ready()
+    _all_ready(team)
     gone = {taken.key for taken in asking.taken if taken.method is None and taken.until_s == float("inf")}
     return {
         "wrongly": len(asking.wrongly_accepted()),
@@ -80,6 +80,11 @@ def weathered(network: Network, team: Team, seed: int, lasts_s: float) -> dict[s
         "operations": sum(len(operator.took_s) for operator in operators),
         "faults": seen,
     }
+
+
+def _all_ready(team: Team) -> None:
+    for member in team.members:
+        member.wait_ready()
 
 
 @contextlib.contextmanager

@@ -5,14 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from keyscope.authority.ports import Writer
+from keyscope.authority.tripwire import DeadKeyUses
 from keyscope.derive import attenuate
+from keyscope.model.event import EventKind
+from keyscope.model.key import Lineage
+from keyscope.store.memory import MemoryStore
 from tests.life.asking import done, now_ms, status, verb, view
 from tests.life.test_delegation import events_of
 from tests.live import Live, new_first_key
+from tests.store.samples import ACCOUNT, NOW, a_key, put
 
 
 @pytest.fixture
@@ -91,3 +97,20 @@ def test_a_derived_key_is_watched_under_the_key_it_came_from(alone: Live) -> Non
 def test_unknown_keys_leave_no_trace(alone: Live) -> None:
     assert status(alone, new_first_key()) == 401
     assert told(alone) == []
+
+
+def test_it_is_told_by_the_transaction_that_lasts_when_one_before_it_was_undone() -> None:
+    store, uses = MemoryStore(), DeadKeyUses()
+    put(store, a_key("key_1", revoked_at_ms=NOW))
+    uses.note(Lineage(a_key("key_1", revoked_at_ms=NOW)), NOW + 1, None)
+    taken = uses.take()
+
+    def undone(writer: Writer) -> NoReturn:
+        uses.write(writer, taken)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        store.write(undone)
+    store.write(lambda writer: uses.write(writer, taken))
+    (stored,) = store.read(lambda reader: reader.events(ACCOUNT.id))
+    assert stored.event.kind is EventKind.KEY_DEAD_USED

@@ -36,7 +36,7 @@ class DeadKeyUses:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], DeadUse] = {}
-        self._told_at_ms: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], DeadUse] = {}
 
     def note(self, lineage: Lineage, now_ms: int, peer: str | None) -> None:
         """Remember a use, unless the key is merely suspended."""
@@ -58,7 +58,7 @@ class DeadKeyUses:
         return taken
 
     def write(self, writer: Writer, taken: list[DeadUse]) -> None:
-        """Count the uses, and record those that were not recorded in the last minute."""
+        """Count the uses, and record those that were not recorded in the last minute. May be called again with them."""
         counts: dict[str, DeadUses] = {}
         for seen in taken:
             before = counts.get(seen.key.id, DeadUses(0, 0))
@@ -69,12 +69,12 @@ class DeadKeyUses:
 
     def _tell(self, writer: Writer, seen: DeadUse) -> None:
         place = (seen.key.id, seen.word)
-        told = self._told_at_ms.get(place)
-        if told is not None and seen.last_at_ms - told < EVENT_EVERY_MS:
+        told = self._told.get(place)
+        if told is not None and told is not seen and seen.last_at_ms - told.last_at_ms < EVENT_EVERY_MS:
             return
-        if len(self._told_at_ms) >= MOST_KEPT:
-            self._told_at_ms.clear()
-        self._told_at_ms[place] = seen.last_at_ms
+        if len(self._told) >= MOST_KEPT:
+            self._told.clear()
+        self._told[place] = seen
         origin = Origin(peer=seen.peer)
         writer.add_event(
             key_event(EventKind.KEY_DEAD_USED, seen.key, origin, seen.last_at_ms, secret=seen.word, uses=seen.uses)
