@@ -119,7 +119,7 @@ class Member(Live):
     def kill_all(self) -> None:
         """As if the machine had lost its power."""
         for process in self.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(ProcessLookupError):  # HAProxy ends with what has started it
                 os.kill(process.pid, signal.SIGKILL)
         self.kill()
 

@@ -14,10 +14,6 @@ _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,6})\"?", re.ASCII | re.IGNORECASE)
 
 def preferred_wait_ms(headers: RawHeaders) -> int | None:
     """Milliseconds; None if no wait is preferred. The first counts if there are several (section 2)."""
-    for name, value in headers:
-        if name == b"prefer":
-            for preference in value.decode("latin-1").split(","):
-                found = _WAIT.fullmatch(preference.partition(";")[0].strip())
-                if found is not None:
-                    return int(found[1]) * 1000
-    return None
+    said = b",".join(value for name, value in headers if name == b"prefer").decode("latin-1")
+    waits = (_WAIT.fullmatch(preference.partition(";")[0].strip()) for preference in said.split(","))
+    return next((int(wait[1]) * 1000 for wait in waits if wait is not None), None)
