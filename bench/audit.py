@@ -28,7 +28,7 @@ from keyscope.authority.verify import Verifier
 from keyscope.gate.admit import admit
 from keyscope.gate.timed import timed
 from keyscope.model.decision import Allow
-from keyscope.server import load_policy
+from keyscope.serving.server import load_policy
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock
 from keyscope.wire.call import Call

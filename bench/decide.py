@@ -33,7 +33,7 @@ from keyscope.model.restrictions import Restrictions
 from keyscope.model.scope import Level, Scope
 from keyscope.model.secret import Secret
 from keyscope.model.token import SECRET_BYTES, Kind, format_token
-from keyscope.server import load_policy
+from keyscope.serving.server import load_policy
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock
 

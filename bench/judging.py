@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keyscope.authority.verify import Verifier
 from keyscope.errors import InvalidToken
-from keyscope.server import load_policy
+from keyscope.serving.server import load_policy
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock
 

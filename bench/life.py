@@ -33,7 +33,7 @@ from keyscope.model.event import Origin
 from keyscope.model.key import Lineage
 from keyscope.model.scope import Scope
 from keyscope.model.token import Kind
-from keyscope.server import load_policy
+from keyscope.serving.server import load_policy
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import uvloop
 
-from keyscope.server import _server  # the point is to measure these very settings
+from keyscope.serving.server import _server  # the point is to measure these very settings
 from keyscope.settings import parse_settings
 from keyscope.wire.asgi import Receive, Scope, Send
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from keyscope.authority.ports import Store
 from keyscope.authority.recording import Recording
 from keyscope.client.verifiers import AsyncVerifier
-from keyscope.counted import counters_of
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.gate.embedded import EmbeddedJudge
 from keyscope.gate.judge import Caller, Judge
@@ -19,7 +18,8 @@ from keyscope.model.operation import Table
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.sources import load_any
-from keyscope.recorded import recording_of
+from keyscope.serving.counted import counters_of
+from keyscope.serving.recorded import recording_of
 from keyscope.store.open import SQLITE, files_beside, open_store
 from keyscope.store.postgres.address import is_postgres
 from keyscope.system import SystemClock

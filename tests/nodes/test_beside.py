@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from keyscope.asgi import KeyscopeMiddleware
-from keyscope.behind import private_folder
 from keyscope.errors import ConfigurationError
 from keyscope.gate.followers import folder_beside, following
+from keyscope.serving.behind import private_folder
 from keyscope.store.replica.lease import Lease
 from tests.cli.run import keyscope
 from tests.inprocess.guarded import bare
@@ -118,7 +118,7 @@ def test_a_gate_that_keeps_a_copy_is_asked_to_close_before_its_node_leaves(singl
     lease = Lease.open(node.replica)
 
     async def confirm() -> None:
-        [(nodes,)] = single.cluster.ask("SELECT count(*) FROM keyscope.nodes")
+        [(nodes,)] = single.cluster.ask("SELECT count(*) FROM keyscope.serving.nodes")
         seen.append((lease.left_ns > 0, nodes))
 
     async def following_until_it_ends() -> None:

@@ -14,9 +14,9 @@ from keyscope import __version__
 from keyscope.cli.client import DEFAULT_URL, connect
 from keyscope.cli.output import print_error
 from keyscope.errors import ConfigurationError
-from keyscope.server import load_policy
+from keyscope.serving.server import load_policy
+from keyscope.serving.startable import check_extras
 from keyscope.settings import Settings, parse_settings
-from keyscope.startable import check_extras
 
 _TIMEOUT_S = 5.0
 _LEAST_SQLITE = (3, 37, 0)

@@ -18,7 +18,7 @@ from keyscope.gate.haproxy.configuration import DIRECTORY, SOCKET, Bounds, Place
 from keyscope.gate.haproxy.configuration import configuration as haproxy_configuration
 from keyscope.model.operation import Operation
 from keyscope.policy.document import load
-from keyscope.server import load_policy
+from keyscope.serving.server import load_policy
 
 
 class OriginText(click.ParamType[Origin]):

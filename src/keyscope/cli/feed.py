@@ -11,15 +11,15 @@ from pathlib import Path
 
 import click
 
-from keyscope.behind import private_folder
 from keyscope.cli.options import option
 from keyscope.errors import ConfigurationError, Fault
-from keyscope.fed import fed
 from keyscope.gate.haproxy.configuration import DIRECTORY, SOCKET
 from keyscope.gate.haproxy.feed import Feed
 from keyscope.logs import say, start_logging
-from keyscope.recorded import recorded
-from keyscope.server import load_policy
+from keyscope.serving.behind import private_folder
+from keyscope.serving.fed import fed
+from keyscope.serving.recorded import recorded
+from keyscope.serving.server import load_policy
 from keyscope.settings import LOG_FORMATS, TEXT
 from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock

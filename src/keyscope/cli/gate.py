@@ -10,13 +10,13 @@ import click
 from keyscope.authority.ports import Writer
 from keyscope.errors import ConfigurationError, Fault
 from keyscope.logs import start_early, start_logging
-from keyscope.mcp_application import McpApplication
 from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy, load
 from keyscope.policy.tools import METHOD
-from keyscope.server import run_alone
+from keyscope.serving.mcp_application import McpApplication
+from keyscope.serving.server import run_alone
+from keyscope.serving.startable import check_addresses
 from keyscope.settings import BUILT_IN, SETTINGS, Setting, Settings, parse_settings
-from keyscope.startable import check_addresses
 from keyscope.store.open import open_store
 
 MCP_PORT = "8702"

@@ -12,11 +12,11 @@ import click
 from keyscope.authority.bootstrap import FirstKey, bootstrap
 from keyscope.gate.haproxy.engine import find_haproxy
 from keyscope.logs import say, start_early, start_logging
-from keyscope.server import load_policy
+from keyscope.serving.server import load_policy
+from keyscope.serving.startable import check_addresses, check_extras, check_files, check_held
+from keyscope.serving.supervise import run
 from keyscope.settings import HAPROXY, SETTINGS, Settings, parse_settings
-from keyscope.startable import check_addresses, check_extras, check_files, check_held
 from keyscope.store.open import open_store, without_password
-from keyscope.supervise import run
 from keyscope.system import SystemClock, SystemEntropy
 
 _WELCOME = """\

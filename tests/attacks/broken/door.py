@@ -9,12 +9,12 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from msgspec.structs import replace
 
-import keyscope.application
 import keyscope.gate.admit
 import keyscope.gate.forward
 import keyscope.gate.headers
 import keyscope.gate.proxy
 import keyscope.gate.websocket
+import keyscope.serving.application
 import keyscope.wire.bearer
 import keyscope.wire.call
 import keyscope.wire.target

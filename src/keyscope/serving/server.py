@@ -17,15 +17,12 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
 from keyscope import __version__
-from keyscope.application import Application
 from keyscope.authority.counting import AWAY_OPEN, Counting
 from keyscope.authority.idle import suspend_idle
 from keyscope.authority.ports import Clock, Entropy, Index, Store
 from keyscope.authority.recording import Recording
 from keyscope.authority.runs import Runs
 from keyscope.authority.verify import Verifier
-from keyscope.behind import PeerFromEngine
-from keyscope.counted import counters_of
 from keyscope.errors import KeyscopeError
 from keyscope.gate.followers import FollowedStore, Followers, folder_beside
 from keyscope.gate.otlp import exported
@@ -40,13 +37,16 @@ from keyscope.policy.check import require_sound
 from keyscope.policy.document import Policy
 from keyscope.policy.own import with_own_operations
 from keyscope.policy.sources import load_any
-from keyscope.recorded import recording_of
+from keyscope.serving.application import Application
+from keyscope.serving.behind import PeerFromEngine
+from keyscope.serving.counted import counters_of
+from keyscope.serving.recorded import recording_of
+from keyscope.serving.silent import close_silent
+from keyscope.serving.told import Told
 from keyscope.settings import Settings
-from keyscope.silent import close_silent
 from keyscope.store.open import open_store
 from keyscope.store.sqlite import SqliteStore
 from keyscope.system import SystemClock, SystemEntropy
-from keyscope.told import Told
 from keyscope.webhooks.delivering import delivering
 from keyscope.wire.asgi import App, Receive, Scope, Send
 
@@ -123,7 +123,7 @@ async def serve(
                 await stack.enter_async_context(application.held.running())
                 await stack.enter_async_context(delivering(application.deliverer, application.webhooks.lock))
             if settings.envoy_grpc is not None and isinstance(application, Application):
-                from keyscope.envoy_grpc import answering_envoy  # an extra: only where it is asked for
+                from keyscope.serving.envoy_grpc import answering_envoy  # an extra: only where it is asked for
 
                 await stack.enter_async_context(answering_envoy(settings, settings.envoy_grpc, application))
             await _run_server(settings, store, application, parent, announce, socket_path)
@@ -137,7 +137,7 @@ def _opened(settings: Settings, folder: Path | None) -> Store:
     ``folder``: where the processes of a node meet; None for a gate beside one.
     """
     if settings.is_node:
-        from keyscope.nodes import node_store  # PostgreSQL's client: it takes a while, and not all need it
+        from keyscope.serving.nodes import node_store  # PostgreSQL's client: it takes a while, and not all need it
 
         return node_store(settings, folder)
     store = open_store(settings.database, settings.beside)

@@ -16,18 +16,18 @@ from pathlib import Path
 
 from keyscope.authority.meter import Meter
 from keyscope.authority.recording import Recording
-from keyscope.fed import Fed, fed
 from keyscope.gate.export import Origin
 from keyscope.gate.haproxy.configuration import LEASE_MS, Bounds, Place
 from keyscope.gate.haproxy.engine import Engine
 from keyscope.gate.shared import SharedCounts, told
 from keyscope.gate.upkeep import FirstUses
 from keyscope.policy.document import Policy
-from keyscope.recorded import recorded
+from keyscope.serving.fed import Fed, fed
+from keyscope.serving.recorded import recorded
+from keyscope.serving.told import Told
 from keyscope.settings import Settings
 from keyscope.store.outbox import open_outbox, outbox_beside
 from keyscope.system import SystemClock
-from keyscope.told import Told
 from keyscope.wire.asgi import App, Receive, Scope, Send
 
 PEER_HEADER = b"x-keyscope-peer"

@@ -22,14 +22,14 @@ from typing import NamedTuple
 
 import uvloop
 
-from keyscope.application import Application
-from keyscope.behind import private_folder, run_engine, worker_socket
 from keyscope.errors import ConfigurationError
 from keyscope.logs import say_error, start_early, start_logging
 from keyscope.policy.document import Policy
-from keyscope.server import load_policy, run_alone, serve
+from keyscope.serving.application import Application
+from keyscope.serving.behind import private_folder, run_engine, worker_socket
+from keyscope.serving.server import load_policy, run_alone, serve
+from keyscope.serving.told import DRAIN, STOP
 from keyscope.settings import BUILT_IN, HAPROXY, Settings, parse_settings
-from keyscope.told import DRAIN, STOP
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def engine_alone(options: dict[str, str | None], folder: Path, parent: Connectio
 
 def follow_alone(options: dict[str, str | None], folder: Path, parent: Connection, _first: bool) -> None:
     """The body of the process that keeps this node's replica."""
-    from keyscope.nodes import run_follower  # PostgreSQL's client: it takes a while, and not all need it
+    from keyscope.serving.nodes import run_follower  # PostgreSQL's client: it takes a while, and not all need it
 
     with _in_the_log(options):
         asyncio.run(run_follower(_settings_of(options), folder, parent))

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 import grpc
 import grpc.aio
 
-from keyscope.application import Application
 from keyscope.gate.envoy import EnvoyGate
 from keyscope.gate.peers import TrustedPeers
+from keyscope.serving.application import Application
 from keyscope.setting_values import Address
 from keyscope.settings import Settings
 

@@ -6,10 +6,10 @@ import errno
 import socket
 from pathlib import Path
 
-from keyscope.application import held_box, signing_keys
 from keyscope.authority.opening import waits_for_another
 from keyscope.authority.ports import Entropy, Store
 from keyscope.errors import ConfigurationError, Fault
+from keyscope.serving.application import held_box, signing_keys
 from keyscope.settings import Settings
 from keyscope.store.open import without_password
 from keyscope.store.trouble import unusable
@@ -49,7 +49,7 @@ def check_files(settings: Settings) -> None:
     """Raise ConfigurationError if a file that a setting names cannot be used."""
     signing_keys(settings)
     if settings.is_node:
-        from keyscope.nodes import check_replica  # PostgreSQL's client: it takes a while, and not all need it
+        from keyscope.serving.nodes import check_replica  # PostgreSQL's client: it takes a while, and not all need it
 
         check_replica(settings)
 
@@ -80,7 +80,7 @@ def check_extras(settings: Settings) -> None:
     if settings.envoy_grpc is None:
         return
     try:
-        import keyscope.envoy_grpc  # noqa: F401  (only whether it can be)
+        import keyscope.serving.envoy_grpc  # noqa: F401  (only whether it can be)
     except ImportError as error:
         advice = f"the package {error.name} is missing; install what it needs: pip install 'keyscope[envoy]'"
         raise ConfigurationError("extra", [Fault("--envoy-grpc", advice)]) from None
