@@ -90,6 +90,7 @@ class Recorder:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
+        await _some_rounds()  # a connection that came in this moment is somebody's by then
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -118,7 +118,7 @@ def test_a_gate_that_keeps_a_copy_is_asked_to_close_before_its_node_leaves(singl
     lease = Lease.open(node.replica)
 
     async def confirm() -> None:
-        [(nodes,)] = single.cluster.ask("SELECT count(*) FROM keyscope.serving.nodes")
+        [(nodes,)] = single.cluster.ask("SELECT count(*) FROM keyscope.nodes")
         seen.append((lease.left_ns > 0, nodes))
 
     async def following_until_it_ends() -> None:
