@@ -31,6 +31,7 @@ from bench.report import Row, Target, at_least, at_most, known
 
 NAME = "haproxy"
 _PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1/logs"
+_REFUSED = "/v1/devboxes/dbx_30xQ2cP9bYyh1/shutdown"
 _MANY_PATHS = "/v1/devboxes/dbx_30xQ2cP{n}/logs"
 _PATHS = 40_000
 _START_S = 120
@@ -146,7 +147,7 @@ def _until_alone(url: str, key: str) -> None:
     """Until a refusal is HAProxy's own. Its words are the same for every call."""
     end = time.monotonic() + _START_S
     with connected(url) as one:
-        while _OF_HAPROXY not in one.ask("POST", f"{_PATH}/shutdown", key).body:
+        while _OF_HAPROXY not in one.ask("POST", _REFUSED, key).body:
             if time.monotonic() > end:
                 raise RuntimeError(f"HAProxy did not judge alone in {_START_S} s")
             time.sleep(0.01)
