@@ -31,7 +31,8 @@ from bench.report import Row, Target, at_least, at_most, known
 
 NAME = "haproxy"
 _PATH = "/v1/devboxes/dbx_30xQ2cP9bYyh1/logs"
-_REFUSED = "/v1/devboxes/dbx_30xQ2cP9bYyh1/shutdown"
+_REFUSED = "/v1/devboxes/dbx_30xQ2cP9bYyh1/suspend"
+"""HAProxy refuses it by itself. A shutdown it leaves to Keyscope, which ends the keys of that devbox."""
 _MANY_PATHS = "/v1/devboxes/dbx_30xQ2cP{n}/logs"
 _PATHS = 40_000
 _START_S = 120
