@@ -129,6 +129,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "store.index",
         "store.marker",
         "store.connect",
+        "store.readers",
         "store.prepare",
         "store.held_rows",
         "store.session",

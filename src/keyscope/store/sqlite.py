@@ -6,9 +6,8 @@ nothing behind.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,9 +18,9 @@ from keyscope.store.connect import Link, database_id, is_in_place, reading
 from keyscope.store.index import SqliteIndex, data_version
 from keyscope.store.marker import Marker
 from keyscope.store.prepare import prepare
+from keyscope.store.readers import Readers
 from keyscope.store.session import SqlReader
 from keyscope.store.things import SqliteThings, open_things, things_beside
-from keyscope.store.transaction import roll_back
 from keyscope.store.trouble import closing_the_gate
 
 T = TypeVar("T")
@@ -43,11 +42,9 @@ class SqliteStore:
         self.path = path
         self._writer = writer
         self._marker = marker
-        self._busy_timeout_s = busy_timeout_s
         self._id = database_id(writer.connection)
         self._batches = Batches(self._commit, busy_timeout_s)
-        self._idle: list[Link] = []
-        self._closed = False
+        self._readers = Readers(lambda: reading(path, busy_timeout_s, writer.wal))
 
     @classmethod
     def open(cls, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, map_wal_index: bool = True) -> SqliteStore:
@@ -65,12 +62,8 @@ class SqliteStore:
 
     def read(self, work: Callable[[Reader], T]) -> T:
         """Run ``work`` on a consistent view."""
-        with closing_the_gate(), self._reader() as connection:
-            connection.execute("BEGIN")
-            try:
-                return work(SqlReader(connection))
-            finally:
-                roll_back(connection)
+        with closing_the_gate():
+            return self._readers.read(lambda connection: work(SqlReader(connection)))
 
     def write(self, work: Callable[[Writer], T]) -> T:
         """Run ``work`` in a transaction, commit durably, return its result. An exception rolls ``work`` back.
@@ -90,7 +83,7 @@ class SqliteStore:
     def open_index(self) -> SqliteIndex:
         """A look-up for the calling thread, with a connection of its own."""
         with closing_the_gate():
-            link = self._link()
+            link = self._readers.new()
             link.connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
             mapped = link.wal.reader()
             stamp = mapped or data_version(link.connection)
@@ -115,41 +108,18 @@ class SqliteStore:
         self._check_in_place()
         if not self._writer.wal.in_place():
             raise StoreUnavailable(f"the -shm file of {self.path} was removed or replaced while in use")
-        with closing_the_gate(), self._reader() as connection:
+        with closing_the_gate(), self._readers.connection() as connection:
             if database_id(connection) != self._id:
                 raise StoreUnavailable(f"the database {self.path} has another id than when it was opened")
 
     def close(self) -> None:
         """Close. Indexes that were opened stay open until they are closed themselves."""
         with self._batches.lock:
-            self._closed = True
+            self._readers.close()
             self._writer.close()
             self._marker.close()
-            while self._idle:
-                self._idle.pop().close()
 
     def _check_in_place(self) -> None:
         # A commit to a file that was unlinked or replaced would be acknowledged and then be lost.
         if not is_in_place(self.path, self._writer.wal):
             raise StoreUnavailable(f"the database {self.path} is no longer the file that was opened")
-
-    @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        link = self._borrow()
-        try:
-            yield link.connection
-        finally:
-            self._idle.append(link)
-            if self._closed:
-                self._idle.pop().close()
-
-    def _borrow(self) -> Link:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._link()
-
-    def _link(self) -> Link:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-        return reading(self.path, self._busy_timeout_s, self._writer.wal)

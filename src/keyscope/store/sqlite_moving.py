@@ -15,7 +15,7 @@ from keyscope.store.moving import OWN, Shape
 from keyscope.store.session import SqlReader
 from keyscope.store.sqlite import BUSY_TIMEOUT_S, SqliteStore
 from keyscope.store.things import things_beside
-from keyscope.store.transaction import roll_back, transaction
+from keyscope.store.transaction import one_view, transaction
 from keyscope.store.trouble import closing_the_gate
 from keyscope.store.whole import Fault
 
@@ -37,12 +37,8 @@ class SqliteMoving:
 
     def read(self, work: Callable[[SqlReader], Any]) -> Any:
         """Servers may run meanwhile."""
-        with self._both() as connection:
-            connection.execute("BEGIN")
-            try:
-                return work(SqlReader(connection))
-            finally:
-                roll_back(connection)
+        with self._both() as connection, one_view(connection):
+            return work(SqlReader(connection))
 
     def shape(self) -> Shape:
         found: dict[str, list[str]] = {}

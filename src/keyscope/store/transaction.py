@@ -1,4 +1,4 @@
-"""One write transaction on a SQLite connection."""
+"""One transaction on a SQLite connection, for writing or for reading."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
+    finally:
+        roll_back(connection)
+
+
+@contextmanager
+def one_view(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read in the block is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
     finally:
         roll_back(connection)
 

@@ -6,18 +6,17 @@ can be set back: then it may last up to ``longest_ms`` more than was meant. So i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from keyscope.authority.copying import MOST_TOUCHED, KeyReader, Point, Touched
 from keyscope.errors import StoreUnavailable
 from keyscope.store.connect import Link
+from keyscope.store.readers import Readers
 from keyscope.store.replica.file import BUSY_S
 from keyscope.store.replica.lease import Lease
 from keyscope.store.session import SqlReader
-from keyscope.store.transaction import roll_back
 from keyscope.store.trouble import closing_the_gate
 from keyscope.store.walindex import identity
 
@@ -31,11 +30,11 @@ class ReplicaReader(SqlReader):
 
     def point(self) -> Point:
         """The sequence is that of one build of the replica: two of them may give one number to two changes."""
-        meta = self._meta()
-        return Point(meta.get("build", ""), meta.get("number", 0))
+        return _point(self._meta())
 
     def touched(self, after: Point) -> Touched:
-        here, since = self.point(), self._meta().get("touched_since", 0)
+        meta = self._meta()
+        here, since = _point(meta), meta.get("touched_since", 0)
         if after.sequence != here.sequence or not since <= after.number <= here.number:
             return Touched(here, too_much=True)
         rows = list(self._connection.execute(_TOUCHED, (after.number, MOST_TOUCHED)))
@@ -45,6 +44,10 @@ class ReplicaReader(SqlReader):
 
     def _meta(self) -> dict[str, Any]:
         return dict(self._connection.execute("SELECT name, value FROM meta"))
+
+
+def _point(meta: Mapping[str, Any]) -> Point:
+    return Point(meta.get("build", ""), meta.get("number", 0))
 
 
 def _ids(rows: list[tuple[str, int]], *, is_new: bool) -> tuple[str, ...]:
@@ -58,30 +61,17 @@ class ReplicaKeys:
         self._replica = replica.resolve()
         self._identity = identity(self._replica)
         self._lease = lease
-        self._idle: list[Link] = []
+        self._readers = Readers(lambda: Link(self._replica, BUSY_S))
         self.longest_ms = longest_ms
 
     def leave_ms(self) -> int:
         return min(self.longest_ms, self._lease.left_ns // 1_000_000 - self.longest_ms)
 
     def read(self, work: Callable[[KeyReader], T]) -> T:
-        with closing_the_gate(), self._link() as link:
-            link.connection.execute("BEGIN")
-            try:
-                return work(ReplicaReader(link.connection))
-            finally:
-                roll_back(link.connection)
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-    @contextmanager
-    def _link(self) -> Iterator[Link]:
         if identity(self._replica) != self._identity:
             raise StoreUnavailable(f"the replica {self._replica} was removed or replaced while in use")
-        link = self._idle.pop() if self._idle else Link(self._replica, BUSY_S)
-        try:
-            yield link
-        finally:
-            self._idle.append(link)
+        with closing_the_gate():
+            return self._readers.read(lambda connection: work(ReplicaReader(connection)))
+
+    def close(self) -> None:
+        self._readers.close()
