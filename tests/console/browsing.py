@@ -8,10 +8,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.console.visiting import ROOT
 from tests.live import Live
+from tests.programs import program
 
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 860}},
@@ -20,6 +21,15 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 _WATCH = """addEventListener("securitypolicyviolation",
   (event) => console.error("policy violated: " + event.violatedDirective + " " + event.blockedURI), true)"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Where Playwright's loop runs, no other can, so it must not stay for other tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"))
+        yield browser
+        browser.close()
 
 
 class Visit:

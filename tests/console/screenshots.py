@@ -7,12 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
-
-from tests.console.browsing import visiting
+from tests.console.browsing import chromium, visiting
 from tests.console.forest import Forest
 from tests.live import Live
-from tests.programs import program
 from tests.recorder import Recorder
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -21,8 +18,7 @@ _SMALL: dict[str, Any] = {"viewport": {"width": 1160, "height": 740}}
 
 
 def draw(live: Live, forest: Forest) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"))
+    with chromium() as browser:
         team, agent = forest.team["id"], forest.agents[0]["id"]
         shots = [
             ("overview", "light", ""),
@@ -47,7 +43,6 @@ def draw(live: Live, forest: Forest) -> None:
             visit.sign_in().go(f"/keys/{agent}")
             used = visit.page.locator(".stack")
             used.screenshot(path=IMAGES / "console-used.png", scale="css")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.console.browsing import Visit, visiting
+from tests.console.browsing import Visit, chromium, visiting
 from tests.console.visiting import Guest
 from tests.nodes.silence import paused
 from tests.nodes.team import Team
-from tests.programs import program
 
 PENDING = "c was not heard yet."
 CLOSED = "c was not heard, and judges nothing until it has it."
@@ -20,10 +19,8 @@ OVER = "No node judges by what was before."
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program("chromium"))
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 def shows(visit: Visit, text: str) -> bool:

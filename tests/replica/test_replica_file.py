@@ -37,13 +37,6 @@ def lease(tmp_path: Path) -> Iterator[Lease]:
     lease.close()
 
 
-@pytest.fixture
-def replica(tmp_path: Path) -> Iterator[ReplicaFile]:
-    replica = ReplicaFile.open(tmp_path / "replica.db")
-    yield replica
-    replica.close()
-
-
 def test_a_new_file_is_of_no_record_and_an_index_finds_nothing(replica: ReplicaFile, lease: Lease) -> None:
     assert (replica.epoch, replica.number) == ("", 0)
     index = open_index(replica.path, lease)

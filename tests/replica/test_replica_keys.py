@@ -27,13 +27,6 @@ MS = 1_000_000
 
 
 @pytest.fixture
-def replica(tmp_path: Path) -> Iterator[ReplicaFile]:
-    replica = ReplicaFile.open(tmp_path / "replica.db")
-    yield replica
-    replica.close()
-
-
-@pytest.fixture
 def lease(tmp_path: Path) -> Iterator[Lease]:
     lease = Lease.open(tmp_path / "replica.db")
     yield lease
